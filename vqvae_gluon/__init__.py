@@ -1,0 +1,32 @@
+"""VQ-VAE for MXNet Gluon.
+
+Names are loaded when they are first used, so that ``import vqvae_gluon`` costs nothing.
+"""
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Predictor": ".deploy.predictor",
+    "Recipe": ".training.recipe",
+    "Training": ".training.trainer",
+    "VQVAE": ".nn",
+    "VQVAEError": ".errors",
+    "VectorQuantizer": ".nn",
+    "export_run": ".deploy.export",
+    "get_model": ".model_zoo",
+    "get_model_list": ".model_zoo",
+    "get_recipe": ".training.recipe",
+    "load_dataset": ".data",
+    "read_image": ".data",
+    "to_bytes": ".data",
+    "write_png": ".data",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name], __name__), name)

@@ -1,0 +1,47 @@
+"""Reading and writing files so that a failure is one sentence and loses nothing."""
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Union
+
+from .errors import VQVAEError
+
+
+def read_bytes(path: Union[str, Path]) -> bytes:
+    """Return the content of a file; raise VQVAEError if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise VQVAEError(f"{path}: no such file") from None
+    except OSError as error:
+        raise VQVAEError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def write_bytes(path: Union[str, Path], content: bytes) -> None:
+    """Write a whole file or, on failure, leave what was there; raise VQVAEError if it cannot be written."""
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)  # a device or a pipe: it must not be replaced by a file
+            return
+        handle, temporary = tempfile.mkstemp(dir=str(target.parent), prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes private files
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise VQVAEError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def sha256(path: Union[str, Path]) -> str:
+    """Return the SHA-256 of a file in hexadecimal; raise VQVAEError if it cannot be read."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()

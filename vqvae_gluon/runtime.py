@@ -1,0 +1,41 @@
+"""Devices and threads: set in one place, and only when a program of ours runs."""
+import os
+from typing import TYPE_CHECKING, List
+
+from .errors import VQVAEError
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+
+def use_all_cores() -> None:
+    """Let OpenMP use every core this process may run on, unless OMP_NUM_THREADS is set.
+
+    MXNet takes half the logical cores by default. Call it before mxnet is imported: OpenMP reads
+    the variable when it is loaded, and MXNet's own call for it reaches one thread only (measured:
+    training at 2,000 instead of 3,500 images/s).
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+
+def parse_contexts(text: str) -> "List[mx.Context]":
+    """Return the devices named by 'cpu', 'gpu', 'gpu(1)' or a comma-separated list of such names.
+
+    Raises VQVAEError for another word, a device named twice, or a GPU this machine lacks.
+    """
+    contexts = [_parse_context(word.strip()) for word in text.split(",")]
+    if len(set(contexts)) < len(contexts):
+        raise VQVAEError(f"device list {text!r} names a device twice")
+    return contexts
+
+
+def _parse_context(word: str) -> "mx.Context":
+    import mxnet as mx
+
+    kind, _, rest = word.partition("(")
+    number = rest[:-1] if rest.endswith(")") else ("0" if not rest else "")
+    if kind not in ("cpu", "gpu") or not number.isdigit():
+        raise VQVAEError(f"unknown device {word!r}: give cpu, gpu, or a list such as gpu(0),gpu(1)")
+    if kind == "gpu" and int(number) >= mx.context.num_gpus():
+        raise VQVAEError(f"device {word!r} does not exist: MXNet sees {mx.context.num_gpus()} GPUs here")
+    return mx.Context(kind, int(number))
