@@ -1,0 +1,103 @@
+"""The VQ-VAE: encoder, quantizer, decoder."""
+from typing import NamedTuple, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import HybridBlock
+
+from ..errors import VQVAEError
+from .quantizer import NearestRow, VectorQuantizer, code_grid
+
+
+class VQVAEOutput(NamedTuple):
+    """What a :class:`VQVAE` returns for N images.
+
+    ``reconstruction`` (N, C, H, W) in [0, 1]; ``z`` (N, D, h, w), the encoder's output; ``codes``
+    (N, h, w), float32 integers; ``commitment_loss`` and ``codebook_loss`` (N,).
+    """
+
+    reconstruction: mx.nd.NDArray
+    z: mx.nd.NDArray
+    codes: mx.nd.NDArray
+    commitment_loss: mx.nd.NDArray
+    codebook_loss: mx.nd.NDArray
+
+
+class VQVAE(HybridBlock):
+    """Compose an encoder, a quantizer and a decoder.
+
+    Takes images (N, C, H, W), float32 in [0, 1]. Source: van den Oord et al. (2017).
+
+    Raises
+    ------
+    VQVAEError
+        If the image size does not fit the encoder's stride or, when called, if images of
+        another shape or type than the model's are given.
+    """
+
+    def __init__(
+        self,
+        encoder: HybridBlock,
+        quantizer: VectorQuantizer,
+        decoder: HybridBlock,
+        channels: int = 1,
+        image_size: Tuple[int, int] = (28, 28),
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_shape = (channels, *image_size)
+        self.codes_shape = code_grid(image_size, encoder.stride)
+        self.encoder = encoder
+        self.quantizer = quantizer
+        self.decoder = decoder
+
+    def __call__(self, images) -> VQVAEOutput:
+        if isinstance(images, mx.nd.NDArray):
+            self._check(images)
+        return VQVAEOutput(*super().__call__(images))
+
+    def _check(self, images: mx.nd.NDArray) -> None:
+        if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):
+            raise VQVAEError(
+                f"the model was given images of shape {images.shape}: "
+                f"it takes (N, {', '.join(map(str, self.image_shape))}) with N at least 1"
+            )
+        if images.dtype != np.float32:
+            raise VQVAEError(
+                f"the model was given {np.dtype(images.dtype).name} images: it takes float32 in [0, 1]"
+            )
+
+    def hybrid_forward(self, F, images):
+        z = self.encoder(images)
+        quantized, codes, commitment_loss, codebook_loss = self.quantizer(z)
+        return self.decoder(quantized), z, codes, commitment_loss, codebook_loss
+
+
+class EncodingNetwork(HybridBlock):
+    """The part of a model that is exported as ``vqvae.Encoder``.
+
+    (N, C, H, W) in [0, 1] -> heads ``encoding`` (N, D, h, w) and ``codes`` (N, h, w).
+    """
+
+    def __init__(self, model: VQVAE) -> None:
+        super().__init__(prefix="")
+        self.encoder = model.encoder
+        self.nearest = NearestRow(model.quantizer)
+
+    def hybrid_forward(self, F, data):
+        encoding, codes = self.nearest(self.encoder(data))
+        return F.identity(encoding, name="encoding"), F.identity(codes, name="codes")
+
+
+class DecodingNetwork(HybridBlock):
+    """The part of a model that is exported as ``vqvae.Decoder``.
+
+    (N, D, h, w) -> head ``data`` (N, C, H, W) in [0, 1].
+    """
+
+    def __init__(self, model: VQVAE) -> None:
+        super().__init__(prefix="")
+        self.decoder = model.decoder
+
+    def hybrid_forward(self, F, encoding):
+        return F.identity(self.decoder(encoding), name="data")
