@@ -1,0 +1,45 @@
+"""Pictures of a training, under the seed's file names."""
+from pathlib import Path
+from typing import Sequence, Tuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+_NO_CLOCK = {"Software": None}  # equal runs draw equal files
+
+
+def reconstruction_name(index: int, epoch: int, batch_size: int) -> str:
+    """Return the seed's file name for the ``index``-th picture of an epoch."""
+    return f"test_reconstruction_{index}_epoch{epoch}_batch_size{batch_size}.png"
+
+
+def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
+    """Draw rows of images, each a title and (N, C, H, W) uint8, all of one N."""
+    count = len(rows[0][1])
+    figure, axes = plt.subplots(len(rows), count, figsize=(count, 1.15 * len(rows)), squeeze=False)
+    for line, (title, images) in zip(axes, rows):
+        for axis, image in zip(line, images):
+            axis.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
+            axis.axis("off")
+        line[0].set_title(title, loc="left", fontsize=9)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.86, 0.06, 0.3)
+    figure.savefig(path, dpi=100, metadata=_NO_CLOCK)
+    plt.close(figure)
+
+
+def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
+    """Draw training and validation reconstruction error per pixel over the epochs."""
+    from gluoncv.utils import TrainingHistory
+
+    history = TrainingHistory(["training", "validation"])
+    for row in rows:
+        history.update([row["train_mse"], row["validation_mse"]])
+    values = [value for curve in history.history.values() for value in curve]
+    figure, axis = plt.subplots(figsize=(7, 4), constrained_layout=True)
+    axis.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
+    axis.axvline(best_epoch, color="gray", linestyle=":", linewidth=1)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(True, which="both", alpha=0.3)
+    # gluoncv draws into the current figure and writes it.
+    history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(path))
+    plt.close(figure)

@@ -1,0 +1,127 @@
+"""Everything a training needs to go on, in one file of arrays.
+
+A checkpoint is an ``.npz`` without pickled objects: it cannot run code. All randomness of epoch e
+is drawn from a generator seeded with (seed, e), so the epoch number is the random state.
+"""
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from ..errors import VQVAEError
+from ..files import read_bytes, write_bytes
+from .recipe import Recipe
+
+
+class Checkpoint(NamedTuple):
+    """A training after ``epoch`` (from 0).
+
+    ``weights`` by parameter name, ``optimizer`` by "<parameter index>.<slot>", ``averages`` of the
+    codebook (empty for the gradient update), ``updates`` made so far, the ``rows`` of the history, and
+    the ``data_fingerprint`` of :meth:`Dataset.fingerprint`.
+    """
+
+    epoch: int
+    updates: int
+    recipe: Recipe
+    data_fingerprint: str
+    weights: Dict[str, np.ndarray]
+    optimizer: Dict[str, np.ndarray]
+    averages: Dict[str, np.ndarray]
+    rows: List[Dict[str, float]]
+
+
+_GROUPS = ("weights", "optimizer", "averages")
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """Return the file of an epoch's checkpoint in a run's folder."""
+    return folder / "checkpoints" / f"{epoch:04d}.npz"
+
+
+def list_checkpoints(folder: Path) -> List[int]:
+    """Return the epochs of a run that have a checkpoint, ascending."""
+    return sorted(int(path.stem) for path in (folder / "checkpoints").glob("[0-9]*.npz"))
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint atomically and return its path."""
+    meta = {
+        "epoch": checkpoint.epoch,
+        "updates": checkpoint.updates,
+        "recipe": json.loads(checkpoint.recipe.to_json()),
+        "data_fingerprint": checkpoint.data_fingerprint,
+        "rows": checkpoint.rows,
+    }
+    arrays = {
+        f"{group}/{name}": array
+        for group in _GROUPS
+        for name, array in getattr(checkpoint, group).items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.array(json.dumps(meta)), **arrays)
+    path = checkpoint_path(folder, checkpoint.epoch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; raise VQVAEError if it is missing or damaged."""
+    content = io.BytesIO(read_bytes(path))
+    try:
+        with np.load(content, allow_pickle=False) as file:
+            arrays = dict(file.items())
+        meta = json.loads(str(arrays.pop("meta")))
+        groups = {group: {} for group in _GROUPS}
+        for name, array in arrays.items():
+            group, key = name.split("/", 1)
+            groups[group][key] = array
+        recipe = Recipe.from_dict(meta["recipe"])
+        return Checkpoint(
+            meta["epoch"],
+            meta["updates"],
+            recipe,
+            meta["data_fingerprint"],
+            rows=meta["rows"],
+            **groups,
+        )
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise VQVAEError(f"{path}: is damaged or no checkpoint; delete it to go on from an older one") from None
+
+
+def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:
+    """Return the optimizer's arrays as "<parameter index>.<slot>".
+
+    ``Trainer.save_states`` would pickle them. The private attribute is safe to read: MXNet 1.9.1 is
+    the last release. Each device holds the same numbers; the first one speaks.
+    """
+    return {
+        f"{index}.{slot}": array.asnumpy()
+        for index, state in trainer._updaters[0].states.items()
+        for slot, array in enumerate(_slots(state))
+    }
+
+
+def restore_optimizer(trainer: gluon.Trainer, arrays: Dict[str, np.ndarray]) -> None:
+    """Put the arrays of :func:`optimizer_state` back on every device."""
+    for updater, position in zip(trainer._updaters, range(len(trainer._updaters))):
+        for index, parameter in enumerate(trainer._params):
+            if parameter.grad_req == "null":
+                continue
+            state = trainer.optimizer.create_state_multi_precision(index, parameter.list_data()[position])
+            for slot, array in enumerate(_slots(state)):
+                array[:] = mx.nd.array(arrays[f"{index}.{slot}"], dtype=array.dtype)
+            updater.states[index] = state
+            updater.states_synced[index] = True
+
+
+def _slots(state: Optional[object]) -> List[mx.nd.NDArray]:
+    if state is None:
+        return []
+    return list(state) if isinstance(state, (tuple, list)) else [state]

@@ -1,0 +1,149 @@
+"""Every setting of a training, typed, checked and saved beside the weights it made."""
+import dataclasses
+import difflib
+import json
+from typing import Any, Dict, List, Tuple
+
+from ..errors import VQVAEError
+
+_CHOICES = {
+    "update": ("gradient", "ema"),
+    "reconstruction_loss": ("mse", "bce"),
+    "optimizer": ("adam", "sgd"),
+    "learning_rate_schedule": ("constant", "cosine"),
+    "initializer": ("normal", "xavier"),
+    "output_bias": ("zero", "mean"),
+    "channels": (1, 3),
+}
+_POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "checkpoint_period")
+
+
+def _setting(default: Any, text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def _require(holds: bool, name: str, value: Any, expected: str) -> None:
+    if not holds:
+        raise VQVAEError(f"{name} was given as {value}: it must be {expected}")
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    numbers = (int, float) if field.type is float else (int,)
+    if field.type is str:
+        fits = isinstance(value, str)
+    elif field.type in (int, float):
+        fits = isinstance(value, numbers) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
+    if not fits:
+        kind = getattr(field.type, "__name__", "pair of integers")
+        raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The settings of one training; the defaults are the recipe ``ema``.
+
+    Raises VQVAEError, naming the setting, for a value of the wrong type or out of range.
+    """
+
+    model: str = _setting("vqvae_emadl", "model name, see vqvae_gluon.get_model_list()")
+    num_embeddings: int = _setting(64, "codebook rows")
+    embedding_dim: int = _setting(16, "length of a codebook row")
+    update: str = _setting("ema", "what moves the codebook: its gradient or moving averages")
+    ema_decay: float = _setting(0.99, "decay of the codebook's moving averages")
+    dead_below: float = _setting(1.0, "average vectors a batch under which a codebook row is replaced")
+    beta: float = _setting(0.25, "weight of the commitment loss")
+    reconstruction_loss: str = _setting("mse", "squared error or cross-entropy, summed over an image")
+    optimizer: str = _setting("adam", "optimizer of encoder and decoder")
+    learning_rate: float = _setting(2e-3, "learning rate at the start")
+    learning_rate_schedule: str = _setting("cosine", "constant, or cosine decay to zero over the run")
+    initializer: str = _setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
+    output_bias: str = _setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
+    batch_size: int = _setting(128, "images an update")
+    num_epoch: int = _setting(100, "passes over the training split")
+    checkpoint_period: int = _setting(5, "epochs between checkpoints")
+    seed: int = _setting(0, "fixes initialisation, shuffling and the split of an image folder")
+    data: str = _setting("mnist", "'mnist', a folder with its four IDX files, or a folder of images")
+    channels: int = _setting(1, "1 for grayscale, 3 for colour")
+    image_size: Tuple[int, int] = _setting((28, 28), "HEIGHTxWIDTH of the model's images")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                listed = ", ".join(map(str, choices))
+                raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
+        for name in _POSITIVE:
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
+        _require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
+        _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
+        _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2^31)")
+        _require(len(self.image_size) == 2 and min(self.image_size) >= 1, "image_size", self.image_size, "two sides")
+
+    def replace(self, **settings: Any) -> "Recipe":
+        """Return a recipe with some settings changed; raise VQVAEError for an unknown one."""
+        return Recipe.from_dict({**dataclasses.asdict(self), **settings})
+
+    @staticmethod
+    def from_dict(settings: Dict[str, Any]) -> "Recipe":
+        """Build a recipe from a dictionary; a misspelt setting is refused by name."""
+        known = [field.name for field in dataclasses.fields(Recipe)]
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise VQVAEError(f"unknown setting {name!r}{hint} Settings: {', '.join(known)}")
+        settings = dict(settings)
+        if isinstance(settings.get("image_size"), list):
+            settings["image_size"] = tuple(settings["image_size"])  # JSON has no tuples
+        return Recipe(**settings)
+
+    def to_json(self) -> str:
+        """Return the recipe as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str, source: str = "recipe") -> "Recipe":
+        """Read :meth:`to_json`; ``source`` is named in errors."""
+        try:
+            settings = json.loads(text)
+        except ValueError:
+            raise VQVAEError(f"{source}: is not valid JSON") from None
+        if not isinstance(settings, dict):
+            raise VQVAEError(f"{source}: holds no JSON object of settings")
+        return Recipe.from_dict(settings)
+
+    def differences(self, other: "Recipe") -> List[str]:
+        """Return 'name: ours, theirs' for each setting in which two recipes differ."""
+        theirs = dataclasses.asdict(other)
+        return [
+            f"{name}: {value!r}, {theirs[name]!r}"
+            for name, value in dataclasses.asdict(self).items()
+            if value != theirs[name]
+        ]
+
+
+RECIPES = {
+    # The seed's configuration to the letter; Normal(0.01) is the initializer of EMADL's generator.
+    "emadl": Recipe(
+        update="gradient",
+        learning_rate=1e-4,
+        learning_rate_schedule="constant",
+        initializer="normal",
+        output_bias="zero",
+        batch_size=500,
+        checkpoint_period=1,
+    ),
+    "ema": Recipe(),
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Return the recipe called ``name``; raise VQVAEError, with the list, for an unknown one."""
+    if name not in RECIPES:
+        raise VQVAEError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]

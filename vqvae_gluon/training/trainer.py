@@ -1,0 +1,403 @@
+"""The training loop."""
+import math
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+from gluoncv.utils import LRScheduler
+from mxnet import autograd, gluon
+from tqdm import tqdm
+
+from ..data import Dataset, batches, to_unit
+from ..errors import VQVAEError
+from ..files import read_bytes, write_bytes
+from ..metrics import CodeCounts
+from ..model_zoo import get_model
+from ..nn import VQVAE, CodebookAverages, VQVAEOutput
+from .checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    list_checkpoints,
+    load_checkpoint,
+    optimizer_state,
+    restore_optimizer,
+    save_checkpoint,
+)
+from .history import History
+from .recipe import Recipe
+
+_EVALUATION_BATCH = 100
+_KMEANS_IMAGES = 1000
+
+
+class EpochMeter:
+    """Sums loss terms and counts codes over an epoch."""
+
+    def __init__(self, num_embeddings: int, image_numbers: int) -> None:
+        self._codes = CodeCounts(num_embeddings)
+        self._image_numbers = image_numbers
+        self._squared_error = 0.0
+        self._terms = np.zeros(3)
+        self.images = 0
+
+    def update(self, terms: np.ndarray, squared_error: np.ndarray, codes: np.ndarray) -> None:
+        """Add a batch: ``terms`` (3, N) of the loss, ``squared_error`` (N,) summed over an image."""
+        self._terms += terms.sum(axis=1, dtype=np.float64)
+        self._squared_error += squared_error.sum(dtype=np.float64)
+        self._codes.update(codes)
+        self.images += terms.shape[1]
+
+    def summary(self) -> Dict[str, float]:
+        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used."""
+        reconstruction, commitment, codebook = (float(term) for term in self._terms / self.images)
+        return {
+            "reconstruction": reconstruction,
+            "commitment": commitment,
+            "codebook": codebook,
+            "mse": float(self._squared_error / (self.images * self._image_numbers)),
+            **self._codes.summary(),
+        }
+
+
+def loss_terms(output: VQVAEOutput, images: mx.nd.NDArray, kind: str = "mse") -> List[mx.nd.NDArray]:
+    """Return the (N,) reconstruction, commitment and codebook terms of EMADL's loss, unweighted.
+
+    The reconstruction term is a sum over the C*H*W numbers of an image, of squared errors ('mse')
+    or binary cross-entropies ('bce'); the others are means, see :class:`Quantized`.
+    """
+    if kind == "mse":
+        error = mx.nd.square(output.reconstruction - images)
+    else:
+        inside = mx.nd.clip(output.reconstruction, 1e-7, 1 - 1e-7)
+        error = -(images * mx.nd.log(inside) + (1 - images) * mx.nd.log(1 - inside))
+    reconstruction = mx.nd.sum(error, axis=(1, 2, 3))
+    return [reconstruction, output.commitment_loss, output.codebook_loss]
+
+
+def total_loss(terms: Sequence[mx.nd.NDArray], beta: float) -> mx.nd.NDArray:
+    """Return EMADL's loss (N,): reconstruction + beta * commitment + codebook."""
+    reconstruction, commitment, codebook = terms
+    return reconstruction + beta * commitment + codebook
+
+
+class Training:
+    """One training in one folder: ``recipe.json``, ``metrics.csv``, pictures and ``checkpoints/``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    dataset : Dataset
+        Only its training and validation splits are looked at.
+    folder : path
+        A new folder or, with ``resume``, that of an interrupted training with the same recipe.
+    ctx : list of mx.Context
+        Each batch is divided among these devices.
+    resume : bool
+        Go on after the newest checkpoint.
+
+    Raises
+    ------
+    VQVAEError
+        If the folder is taken, belongs to another recipe, or the data do not fit the recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        folder: Path,
+        ctx: Sequence[mx.Context] = (mx.cpu(),),
+        resume: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.dataset = dataset
+        self.folder = Path(folder)
+        self.ctx = list(ctx)
+        self.history = History()
+        self.epoch = 0
+        self.fingerprint = dataset.fingerprint()
+        self._check_data()
+        self._open_folder(resume)
+        self.model = self._build_model()
+        self.averages = self._build_averages()
+        newest = list_checkpoints(self.folder)[-1:]
+        checkpoint = load_checkpoint(checkpoint_path(self.folder, newest[0])) if newest else None
+        self.trainer = self._build_trainer(checkpoint.updates if checkpoint else 0)
+        if checkpoint:
+            self._restore(checkpoint)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch of the recipe is done."""
+        return self.epoch >= self.recipe.num_epoch
+
+    def run(self, num_epoch: Optional[int] = None) -> None:
+        """Train to the recipe's end, or for ``num_epoch`` more epochs.
+
+        Raises VQVAEError for a loss that is no longer finite; the last checkpoint stays.
+        """
+        last = self.recipe.num_epoch
+        if num_epoch is not None:
+            last = min(last, self.epoch + num_epoch)
+        while self.epoch < last:
+            rng = np.random.RandomState([self.recipe.seed, self.epoch])
+            learning_rate = self.trainer.learning_rate
+            if self.epoch == 0 and self.averages:
+                self._start_codebook(rng)
+            training = self._train_epoch(rng)
+            validation = self.validate()
+            row = {"epoch": self.epoch, "learning_rate": learning_rate}
+            row.update({f"train_{name}": value for name, value in training.items()})
+            row.update({f"validation_{name}": value for name, value in validation.items()})
+            self.history.append(row)
+            self._finish_epoch()
+
+    def validate(self) -> Dict[str, float]:
+        """Return the metrics of the whole validation split."""
+        meter = self._meter()
+        for batch in batches(self.dataset.validation.images, _EVALUATION_BATCH):
+            images = mx.nd.array(to_unit(batch), ctx=self.ctx[0])
+            self._measure(meter, [(self.model(images), images)])
+        return meter.summary()
+
+    def _train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
+        meter = self._meter()
+        images = self.dataset.train.images
+        bar = tqdm(
+            total=len(images), desc=f"epoch {self.epoch}", unit=" images", leave=False, disable=None
+        )
+        with bar:
+            for number, batch in enumerate(batches(images, self.recipe.batch_size, rng)):
+                parts = self._step(batch)
+                self._measure(meter, parts, number)
+                if self.averages:
+                    self._move_codebook(parts, rng)
+                bar.update(len(batch))
+                bar.set_postfix(_short(meter.summary()), refresh=False)
+        return meter.summary()
+
+    def _step(self, batch: np.ndarray) -> list:
+        slices = gluon.utils.split_and_load(to_unit(batch), self.ctx, even_split=False)
+        with autograd.record():
+            parts = [(self.model(images), images) for images in slices]
+            losses = [
+                total_loss(loss_terms(output, images, self.recipe.reconstruction_loss), self.recipe.beta)
+                for output, images in parts
+            ]
+        autograd.backward(losses)
+        self.trainer.step(len(batch))
+        return parts
+
+    def _measure(self, meter: EpochMeter, parts: list, batch_number: Optional[int] = None) -> None:
+        for output, images in parts:
+            terms = loss_terms(output, images, self.recipe.reconstruction_loss)
+            squared_error = loss_terms(output, images)[0].asnumpy()
+            values = mx.nd.stack(*terms).asnumpy()
+            if not np.isfinite(values).all():
+                raise VQVAEError(self._divergence(batch_number))
+            meter.update(values, squared_error, output.codes.asnumpy())
+
+    def _divergence(self, batch_number: Optional[int]) -> str:
+        saved = list_checkpoints(self.folder)
+        good = "there is no checkpoint yet"
+        if saved:
+            good = f"the last good checkpoint is {checkpoint_path(self.folder, saved[-1])}"
+        where = "in validation" if batch_number is None else f"in batch {batch_number}"
+        return f"the loss is not finite in epoch {self.epoch}, {where}; {good}; try a lower learning rate"
+
+    def _move_codebook(self, parts: list, rng: np.random.RandomState) -> None:
+        z = np.concatenate([output.z.asnumpy() for output, _ in parts])
+        codes = np.concatenate([output.codes.asnumpy() for output, _ in parts])
+        self.averages.step(z, codes, rng)
+
+    def _start_codebook(self, rng: np.random.RandomState) -> None:
+        images = self.dataset.train.images
+        chosen = rng.permutation(len(images))[:_KMEANS_IMAGES]
+        z = [
+            self.model(mx.nd.array(to_unit(batch), ctx=self.ctx[0])).z.asnumpy()
+            for batch in batches(images[np.sort(chosen)], _EVALUATION_BATCH)
+        ]
+        self.averages.start(np.concatenate(z), rng)
+
+    def _finish_epoch(self) -> None:
+        best = self.history.best()["epoch"] == self.epoch
+        self.epoch += 1
+        due = self.epoch % self.recipe.checkpoint_period == 0 or self.finished
+        if best or due:
+            self._save()
+            self._draw_reconstructions()
+        self._draw_loss()
+        self.history.write_csv(self.folder / "metrics.csv")
+        tqdm.write(_line(self.history.rows[-1], self.recipe.num_epoch, best))
+
+    def _save(self) -> None:
+        epoch = self.epoch - 1
+        parameters = self.model.collect_params()
+        checkpoint = Checkpoint(
+            epoch=epoch,
+            updates=self.trainer.optimizer.num_update,
+            recipe=self.recipe,
+            data_fingerprint=self.fingerprint,
+            weights={name: value.data(self.ctx[0]).asnumpy() for name, value in parameters.items()},
+            optimizer=optimizer_state(self.trainer),
+            averages=self.averages.state() if self.averages else {},
+            rows=self.history.rows,
+        )
+        save_checkpoint(self.folder, checkpoint)
+        for old in list_checkpoints(self.folder):
+            if old not in (epoch, self.history.best()["epoch"]):
+                self._remove(old)
+
+    def _remove(self, epoch: int) -> None:
+        checkpoint_path(self.folder, epoch).unlink()
+        for picture in self.folder.glob(f"test_reconstruction_*_epoch{epoch}_batch_size*.png"):
+            picture.unlink()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.data_fingerprint != self.fingerprint:
+            raise VQVAEError(f"{self.folder}: was trained on other data; resume with the same data")
+        for name, parameter in self.model.collect_params().items():
+            parameter.set_data(mx.nd.array(checkpoint.weights[name]))
+        restore_optimizer(self.trainer, checkpoint.optimizer)
+        if self.averages:
+            self.averages.restore(checkpoint.averages)
+        self.history = History(checkpoint.rows)
+        self.epoch = checkpoint.epoch + 1
+
+    def _meter(self) -> EpochMeter:
+        return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape))
+
+    def _check_data(self) -> None:
+        expected = (self.recipe.channels, *self.recipe.image_size)
+        for name in ("train", "validation"):
+            images = self.dataset.split(name).images
+            if images.shape[1:] != expected or not len(images) or images.dtype != np.uint8:
+                raise VQVAEError(
+                    f"the {name} split holds {images.dtype} images of shape {images.shape}: "
+                    f"the recipe asks for uint8 of (N, {', '.join(map(str, expected))})"
+                )
+        count = len(self.dataset.train.images)
+        if (count % self.recipe.batch_size or self.recipe.batch_size) < len(self.ctx):
+            raise VQVAEError(
+                f"the last of the batches of {self.recipe.batch_size} from {count} images is smaller "
+                f"than the {len(self.ctx)} devices: choose another batch size"
+            )
+
+    def _open_folder(self, resume: bool) -> None:
+        path = self.folder / "recipe.json"
+        if path.exists():
+            if not resume:
+                raise VQVAEError(f"{self.folder}: holds a training already; add --resume or choose another folder")
+            differences = Recipe.from_json(read_bytes(path).decode(), str(path)).differences(self.recipe)
+            if differences:
+                raise VQVAEError(
+                    f"{self.folder}: was trained with other settings ({'; '.join(differences)}: "
+                    "there, now); resume with the same or choose another folder"
+                )
+            return
+        try:
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise VQVAEError(f"{self.folder}: is not empty and holds no training; choose another folder")
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VQVAEError(f"{self.folder}: cannot be used as a folder ({error.strerror})") from None
+        write_bytes(path, self.recipe.to_json().encode())
+
+    def _build_model(self) -> VQVAE:
+        recipe = self.recipe
+        model = get_model(
+            recipe.model,
+            num_embeddings=recipe.num_embeddings,
+            embedding_dim=recipe.embedding_dim,
+            update=recipe.update,
+            channels=recipe.channels,
+            image_size=recipe.image_size,
+        )
+        mx.random.seed(recipe.seed)
+        np.random.seed(recipe.seed)  # MXNet's initializers draw from both
+        start = {"normal": mx.init.Normal(0.01), "xavier": mx.init.Xavier()}[recipe.initializer]
+        model.initialize(start, ctx=self.ctx)
+        if recipe.output_bias == "mean":
+            model.decoder.output_bias.set_data(mx.nd.array(_mean_logit(self.dataset.train.images)))
+        model.hybridize(static_alloc=True, static_shape=True)
+        return model
+
+    def _build_averages(self) -> Optional[CodebookAverages]:
+        if self.recipe.update != "ema":
+            return None
+        return CodebookAverages(
+            self.model.quantizer, decay=self.recipe.ema_decay, dead_below=self.recipe.dead_below
+        )
+
+    def _build_trainer(self, updates: int) -> gluon.Trainer:
+        epoch_updates = math.ceil(len(self.dataset.train.images) / self.recipe.batch_size)
+        schedule = LRScheduler(
+            self.recipe.learning_rate_schedule,
+            base_lr=self.recipe.learning_rate,
+            # A schedule over one update would divide by zero.
+            niters=max(2, self.recipe.num_epoch * epoch_updates),
+        )
+        optimizer = mx.optimizer.create(
+            self.recipe.optimizer,
+            learning_rate=self.recipe.learning_rate,
+            lr_scheduler=schedule,
+            begin_num_update=updates,
+        )
+        return gluon.Trainer(
+            self.model.collect_params(), optimizer, kvstore="device", update_on_kvstore=False
+        )
+
+    def _draw_loss(self) -> None:
+        from ..plots import draw_loss
+
+        draw_loss(self.folder / "loss_graph.png", self.history.rows, self.history.best()["epoch"])
+
+    def _draw_reconstructions(self) -> None:
+        from ..plots import draw_rows, reconstruction_name
+
+        for index, images in enumerate(_pictures(self.dataset.validation.images)):
+            output = self.model(mx.nd.array(to_unit(images), ctx=self.ctx[0]))
+            draw_rows(
+                self.folder / reconstruction_name(index, self.epoch - 1, self.recipe.batch_size),
+                [("original", images), ("reconstruction", _bytes(output.reconstruction))],
+            )
+
+
+def _bytes(images: mx.nd.NDArray) -> np.ndarray:
+    from ..data import to_bytes
+
+    return to_bytes(images.asnumpy())
+
+
+def _pictures(images: np.ndarray, pictures: int = 5, columns: int = 8) -> Iterator[np.ndarray]:
+    for start in range(0, min(pictures * columns, len(images)), columns):
+        yield images[start : start + columns]
+
+
+def _mean_logit(images: np.ndarray) -> np.ndarray:
+    """Return the sigmoid's argument for the mean of each channel.
+
+    From gray, the decoder's first updates all darken a mostly black picture; they overshoot until
+    the sigmoid passes no gradient, and training never recovers.
+    """
+    mean = np.clip(images.mean(axis=(0, 2, 3)) / 255, 0.01, 0.99)
+    return np.log(mean / (1 - mean))
+
+
+def _short(summary: Dict[str, float]) -> Dict[str, str]:
+    return {
+        "rec": f"{summary['reconstruction']:.3f}",
+        "commit": f"{summary['commitment']:.4f}",
+        "codebook": f"{summary['codebook']:.4f}",
+        "perplexity": f"{summary['perplexity']:.1f}",
+        "codes": f"{summary['codes_used']}",
+    }
+
+
+def _line(row: Dict[str, float], num_epoch: int, best: bool) -> str:
+    return (
+        f"epoch {row['epoch']:3d} of {num_epoch}: MSE training {row['train_mse']:.5f}, "
+        f"validation {row['validation_mse']:.5f}; perplexity {row['validation_perplexity']:.1f}; "
+        f"codes used {row['validation_codes_used']}" + ("; best so far" if best else "")
+    )
