@@ -1,0 +1,120 @@
+"""From a run's checkpoints to the files that Python and C++ load."""
+import json
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict
+
+import mxnet as mx
+import numpy as np
+from gluoncv.utils import export_block
+from mxnet.gluon import Block
+
+from .. import __version__
+from ..errors import VQVAEError
+from ..files import sha256, write_bytes
+from ..model_zoo import get_model
+from ..nn import VQVAE, DecodingNetwork, EncodingNetwork, UpConvolution
+from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint
+from ..training.history import History
+from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL
+
+
+def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
+    """Write a model on the CPU as EMADL's files, under the number of an epoch.
+
+    ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (input ``data`` (N, C, H, W) in
+    [0, 1]; heads ``encoding`` (N, D, h, w) and ``codes`` (N, h, w)), the codebook alone as
+    ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (input ``data``, an encoding;
+    head ``data`` (N, C, H, W) in [0, 1]). The decoder's layers take their plain form from now on.
+    """
+    model.decoder.apply(_use_plain_form)
+    depth = model.quantizer.embedding_dim
+    for name, network, shape in (
+        (ENCODER, EncodingNetwork(model), model.image_shape),
+        (DECODER, DecodingNetwork(model), (depth, *model.codes_shape)),
+    ):
+        path = folder / name / "model_0"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
+        _note_input_shape(Path(f"{path}-symbol.json"), shape)
+    codebook = model.quantizer.embeddings.data()
+    mx.nd.save(str(folder / ENCODER / f"model_0-vectorquantize0-{epoch:04d}.params"), {CODEBOOK: codebook})
+
+
+def export_run(folder: Path) -> Dict[str, Any]:
+    """Export a run's best and last epoch to ``<folder>/model`` and return its manifest.
+
+    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``. An
+    earlier export is replaced once the new one is whole.
+
+    Raises VQVAEError if the folder holds no checkpoint or a damaged one.
+    """
+    epochs = list_checkpoints(folder)
+    if not epochs:
+        raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
+    last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
+    best_epoch = int(History(last.rows).best()["epoch"])
+    best = last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch))
+    with tempfile.TemporaryDirectory(dir=str(folder), prefix=".export-") as temporary:
+        staged = Path(temporary) / "model"
+        for checkpoint in {last.epoch: last, best.epoch: best}.values():
+            export_model(restore_model(checkpoint), staged, checkpoint.epoch)
+        for name in (ENCODER, DECODER):
+            shutil.copy(staged / name / "model_0-symbol.json", staged / name / SYMBOL)
+            shutil.copy(staged / name / f"model_0-{best.epoch:04d}.params", staged / name / PARAMETERS)
+        manifest = _manifest(best, last, staged)
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        staged.rename(folder / "model")
+    write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    return manifest
+
+
+def restore_model(checkpoint: Checkpoint) -> VQVAE:
+    """Return the Gluon model of a checkpoint, on the CPU."""
+    recipe = checkpoint.recipe
+    model = get_model(
+        recipe.model,
+        num_embeddings=recipe.num_embeddings,
+        embedding_dim=recipe.embedding_dim,
+        update=recipe.update,
+        channels=recipe.channels,
+        image_size=recipe.image_size,
+    )
+    model.initialize()
+    for name, parameter in model.collect_params().items():
+        parameter.set_data(mx.nd.array(checkpoint.weights[name]))
+    return model
+
+
+def _manifest(best: Checkpoint, last: Checkpoint, model: Path) -> Dict[str, Any]:
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    return {
+        "epoch": best.epoch,
+        "metrics": best.rows[best.epoch],
+        "last_epoch": last.epoch,
+        "last_metrics": last.rows[last.epoch],
+        "recipe": json.loads(best.recipe.to_json()),
+        "data_fingerprint": best.data_fingerprint,
+        "versions": {
+            "vqvae_gluon": __version__,
+            "mxnet": mx.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "files": {path.relative_to(model.parent).as_posix(): sha256(path) for path in files},
+    }
+
+
+def _use_plain_form(block: Block) -> None:
+    if isinstance(block, UpConvolution):
+        block.plain = True
+
+
+def _note_input_shape(path: Path, shape: tuple) -> None:
+    # The graph takes any batch size and, being convolutional, would take any image size: the
+    # size it was trained for must be written down for whoever loads it. 0 stands for any.
+    symbol = mx.sym.load(str(path))
+    symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
+    symbol.save(str(path))

@@ -1,0 +1,134 @@
+"""An exported model at work: images to codes, codes to images."""
+from pathlib import Path
+from typing import Iterator, Optional, Sequence, Union
+
+import mxnet as mx
+import numpy as np
+
+from ..data.dataset import to_unit
+from ..data.image_file import read_image
+from ..errors import VQVAEError
+from .artifacts import CODEBOOK, DECODER, ENCODER, find_model, load_component
+
+File = Union[str, Path]
+Images = Union[File, Sequence[File], np.ndarray]
+
+
+class Predictor:
+    """Encode, decode and reconstruct images with an exported model.
+
+    Batches are cut into pieces of ``batch_size``; the results do not depend on it.
+
+    >>> predictor = Predictor()
+    >>> codes = predictor.encode("digit.png")      # (1, 7, 7) int64 in [0, 64)
+    >>> images = predictor.decode(codes)           # (1, 1, 28, 28) float32 in [0, 1]
+
+    Parameters
+    ----------
+    model : path, optional
+        A run of ``vqvae train`` or its ``model`` folder; default: the pre-trained model.
+    ctx : mx.Context
+        The device to run on.
+    batch_size : int
+        Images a pass.
+    strict : bool
+        Refuse image files of another size or colour instead of converting them.
+
+    Raises
+    ------
+    VQVAEError
+        For missing, damaged or mismatched files.
+    """
+
+    def __init__(
+        self,
+        model: Optional[File] = None,
+        ctx: mx.Context = mx.cpu(),
+        batch_size: int = 100,
+        strict: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise VQVAEError(f"batch_size was given as {batch_size}: it must be at least 1")
+        folder = find_model(model)
+        encoder, decoder = (load_component(folder, name) for name in (ENCODER, DECODER))
+        if f"arg:{CODEBOOK}" not in encoder.parameters:
+            raise VQVAEError(f"{encoder.folder}: holds no codebook {CODEBOOK}")
+        self.ctx = ctx
+        self.batch_size = batch_size
+        self.strict = strict
+        #: (channels, height, width) of an image.
+        self.image_shape = encoder.input_shape
+        #: (height, width) of an image's codes.
+        self.codes_shape = decoder.input_shape[1:]
+        #: The codebook, (K, D) float32.
+        self.codebook = encoder.parameters[f"arg:{CODEBOOK}"].asnumpy()
+        if self.codebook.shape[1] != decoder.input_shape[0]:
+            raise VQVAEError(
+                f"{folder}: the encoder's codes have {self.codebook.shape[1]} dimensions, "
+                f"the decoder takes {decoder.input_shape[0]}; they are from different models"
+            )
+        self._encoder = encoder.network(ctx)
+        self._decoder = decoder.network(ctx)
+
+    def encode(self, images: Images) -> np.ndarray:
+        """Return the codes (N, h, w), int64 in [0, K), of N images.
+
+        ``images``: a file, a list of files, or an array (N, C, H, W) of uint8, or of floats in
+        [0, 1]. Raises VQVAEError for an unreadable file, another shape, type or range.
+        """
+        images = self._as_images(images)
+        codes = [
+            self._encoder(mx.nd.array(piece, ctx=self.ctx))[1].asnumpy() for piece in self._pieces(images)
+        ]
+        return np.concatenate(codes).astype(np.int64)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Return the images (N, C, H, W), float32 in [0, 1], of codes (N, h, w).
+
+        Raises VQVAEError for another shape, or codes that are not integers in [0, K).
+        """
+        codes = self._as_codes(codes)
+        images = [
+            self._decoder(mx.nd.array(self.codebook[piece].transpose(0, 3, 1, 2), ctx=self.ctx)).asnumpy()
+            for piece in self._pieces(codes)
+        ]
+        return np.concatenate(images)
+
+    def reconstruct(self, images: Images) -> np.ndarray:
+        """Return ``decode(encode(images))``, (N, C, H, W) float32 in [0, 1]."""
+        return self.decode(self.encode(images))
+
+    def _pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(array), self.batch_size):
+            yield array[start : start + self.batch_size]
+
+    def _as_images(self, images: Images) -> np.ndarray:
+        if isinstance(images, (str, Path)):
+            images = [images]
+        if isinstance(images, (list, tuple)) and all(isinstance(file, (str, Path)) for file in images):
+            channels, *size = self.image_shape
+            images = np.array([read_image(file, channels, tuple(size), self.strict) for file in images])
+        images = np.asarray(images)
+        expected = f"(N, {', '.join(map(str, self.image_shape))})"
+        if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):
+            raise VQVAEError(f"images were given with shape {images.shape}: the model takes {expected}, N at least 1")
+        if images.dtype == np.uint8:
+            return to_unit(images)
+        if images.dtype.kind != "f":
+            raise VQVAEError(f"images were given as {images.dtype}: give uint8, or floats in [0, 1]")
+        if not ((images >= 0) & (images <= 1)).all():
+            raise VQVAEError("images were given with values outside [0, 1] or not a number: divide bytes by 255")
+        return images.astype(np.float32)
+
+    def _as_codes(self, codes: np.ndarray) -> np.ndarray:
+        codes = np.asarray(codes)
+        expected = f"(N, {', '.join(map(str, self.codes_shape))})"
+        if codes.ndim != 3 or codes.shape[1:] != self.codes_shape or not len(codes):
+            raise VQVAEError(f"codes were given with shape {codes.shape}: the model takes {expected}, N at least 1")
+        if codes.dtype.kind not in "iu":
+            raise VQVAEError(f"codes were given as {codes.dtype}: give integers")
+        if codes.min() < 0 or codes.max() >= len(self.codebook):
+            raise VQVAEError(
+                f"codes were given from {codes.min()} to {codes.max()}: the model has 0 to {len(self.codebook) - 1}"
+            )
+        return codes
