@@ -1,0 +1,221 @@
+"""The command line ``vqvae``.
+
+Heavy modules are imported by the command that needs them, so that --help and errors come at once.
+"""
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
+
+from . import __version__
+from .errors import VQVAEError
+from .runtime import use_all_cores
+
+_IMAGE_HELP = (
+    "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
+    "16-bit and transparent images are refused"
+)
+_MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trained model)"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"vqvae: error: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run one command; return 0, or 2 after one line on standard error for a user's mistake."""
+    options = _parser().parse_args(arguments)
+    use_all_cores()
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except VQVAEError as error:
+        print(f"vqvae: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: be quiet
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vqvae", description="Train a VQ-VAE, and turn images into codes and back.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predictions(commands)
+    _add_export(commands)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    from .training.recipe import RECIPES, Recipe
+
+    train = commands.add_parser(
+        "train",
+        help="train a model and export its best epoch",
+        description="Train a model, select the epoch with the lowest validation error and export it. "
+        "The folder RUN then holds model/, manifest.json, metrics.csv, loss_graph.png, reconstructions "
+        "of validation images, and checkpoints/ with the newest and the best epoch.",
+    )
+    train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/<recipe>)")
+    train.add_argument("--recipe", default="ema", help=f"{', '.join(RECIPES)}, or a JSON file (default: ema)")
+    train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
+    train.add_argument("--ctx", default="cpu", help="cpu, gpu, or a list of devices such as gpu(0),gpu(1)")
+    train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
+    group = train.add_argument_group("settings (defaults: those of the recipe)")
+    for field in dataclasses.fields(Recipe):
+        kind = _size if field.name == "image_size" else field.type
+        flag = "--" + field.name.replace("_", "-")
+        group.add_argument(flag, dest=field.name, type=kind, metavar=_metavar(kind), help=field.metadata["help"])
+    train.set_defaults(run=_train)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
+    evaluate.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
+    evaluate.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
+    evaluate.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    evaluate.add_argument("--ctx", default="cpu", help="cpu or gpu")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_predictions(commands: argparse._SubParsersAction) -> None:
+    encode = commands.add_parser("encode", help="print the codes of an image")
+    encode.add_argument("image", metavar="IMAGE", help=_IMAGE_HELP)
+    encode.set_defaults(run=_encode)
+    decode = commands.add_parser("decode", help="make an image from codes")
+    decode.add_argument("codes", metavar="CODES", help="a file as 'vqvae encode' prints it, or - for standard input")
+    decode.add_argument("output", metavar="OUT.png", help="the PNG file to write")
+    decode.set_defaults(run=_decode)
+    reconstruct = commands.add_parser("reconstruct", help="encode an image and decode its codes")
+    reconstruct.add_argument("image", metavar="IMAGE", help=_IMAGE_HELP)
+    reconstruct.add_argument("output", metavar="OUT.png", help="the PNG file to write")
+    reconstruct.set_defaults(run=_reconstruct)
+    for command in (encode, decode, reconstruct):
+        command.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
+    for command in (encode, reconstruct):
+        command.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser("export", help="export the best and the last epoch of a run again")
+    export.add_argument("folder", metavar="RUN", type=Path, help="folder of a 'vqvae train' run")
+    export.add_argument("--json", action="store_true", help="print the manifest as JSON")
+    export.set_defaults(run=_export)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from .training.recipe import Recipe
+
+    recipe, name = _read_recipe(options.recipe)
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    recipe = recipe.replace(**given)
+    folder = Path(options.output or Path("runs", name))
+
+    from .data import load_dataset
+    from .deploy.export import export_run
+    from .runtime import parse_contexts
+    from .training.trainer import Training
+
+    contexts = parse_contexts(options.ctx)
+    dataset = load_dataset(recipe.data, recipe.channels, recipe.image_size, recipe.seed)
+    training = Training(recipe, dataset, folder, contexts, options.resume)
+    if training.finished:
+        print(f"{folder}: all {recipe.num_epoch} epochs are trained already")
+    elif training.epoch:
+        print(f"{folder}: going on at epoch {training.epoch}")
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        raise VQVAEError(f"stopped in epoch {training.epoch}; go on with the same command and --resume") from None
+    _print_manifest(export_run(folder), folder, options.json)
+
+
+def _read_recipe(name: str) -> Tuple[Any, str]:
+    from .files import read_bytes
+    from .training.recipe import Recipe, get_recipe
+
+    if not name.endswith(".json"):
+        return get_recipe(name), name
+    content = read_bytes(name).decode("utf-8", "replace")
+    return Recipe.from_json(content, name), Path(name).stem
+
+
+def _print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(manifest, indent=2))
+        return
+    metrics = manifest["metrics"]
+    print(
+        f"{folder / 'model'}: exported epoch {manifest['epoch']} with validation MSE "
+        f"{metrics['validation_mse']:.5f}, perplexity {metrics['validation_perplexity']:.1f}, "
+        f"{metrics['validation_codes_used']} codes used"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .deploy.evaluate import evaluate_model
+    from .runtime import parse_contexts
+
+    contexts = parse_contexts(options.ctx)
+    metrics = evaluate_model(options.model, options.data, options.split, contexts[0])
+    if options.json:
+        print(json.dumps(metrics, indent=2))
+        return
+    for name, value in metrics.items():
+        print(f"{name:16} {value:.5f}" if isinstance(value, float) else f"{name:16} {value}")
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from .deploy.codes_file import format_codes
+
+    sys.stdout.write(format_codes(_predictor(options).encode(options.image)[0]))
+
+
+def _decode(options: argparse.Namespace) -> None:
+    from .deploy.codes_file import read_codes
+
+    predictor = _predictor(options)
+    codes = read_codes(options.codes, predictor.codes_shape, len(predictor.codebook))
+    _write(options.output, predictor.decode(codes[None]))
+
+
+def _reconstruct(options: argparse.Namespace) -> None:
+    _write(options.output, _predictor(options).reconstruct(options.image))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from .deploy.export import export_run
+
+    _print_manifest(export_run(options.folder), options.folder, options.json)
+
+
+def _predictor(options: argparse.Namespace) -> Any:
+    from .deploy.predictor import Predictor
+
+    return Predictor(options.model, strict=getattr(options, "strict", False))
+
+
+def _write(path: str, images: Any) -> None:
+    from .data import to_bytes, write_png
+
+    write_png(path, to_bytes(images)[0])
+
+
+def _size(text: str) -> Tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no HEIGHTxWIDTH such as 28x28")
+    return int(height), int(width)
+
+
+def _metavar(kind: Any) -> str:
+    return {str: "NAME", int: "N", float: "X"}.get(kind, "HxW")
