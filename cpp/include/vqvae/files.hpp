@@ -1,0 +1,88 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "vqvae/error.hpp"
+
+namespace vqvae {
+
+/// Return the content of a file; throw Error if it cannot be read.
+inline std::string read_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) throw Error(path.string() + ": no such file");
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (std::filesystem::is_directory(path, ignored)) errno = EISDIR;
+  if (!file || errno == EISDIR) {
+    throw Error(path.string() + ": cannot be read (" + std::strerror(errno ? errno : EIO) + ")");
+  }
+  return content;
+}
+
+namespace detail {
+
+inline bool write_all(int descriptor, const std::string& content) {
+  for (std::size_t done = 0; done < content.size();) {
+    const ssize_t count = ::write(descriptor, content.data() + done, content.size() - done);
+    if (count < 0) return false;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+[[noreturn]] inline void throw_unwritable(const std::filesystem::path& path, int error) {
+  throw Error(path.string() + ": cannot be written (" + std::strerror(error) + ")");
+}
+
+}  // namespace detail
+
+/// Write a whole file or, on failure, leave what was there; throw Error if it cannot be written.
+inline void write_file(const std::filesystem::path& path, const std::string& content) {
+  std::error_code ignored;
+  const std::filesystem::path real = std::filesystem::weakly_canonical(path, ignored);
+  const std::filesystem::path target = real.empty() ? path : real;
+  const auto kind = std::filesystem::status(target, ignored).type();
+  if (kind == std::filesystem::file_type::directory) detail::throw_unwritable(path, EISDIR);
+  if (kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::not_found) {
+    // A device or a pipe: it must not be replaced by a file.
+    const int descriptor = ::open(target.c_str(), O_WRONLY);
+    if (descriptor < 0) detail::throw_unwritable(path, errno);
+    const bool written = detail::write_all(descriptor, content);
+    const int error = errno;
+    ::close(descriptor);
+    if (!written) detail::throw_unwritable(path, error);
+    return;
+  }
+  std::string temporary = (target.parent_path() / ("." + target.filename().string() + ".XXXXXX")).string();
+  const int descriptor = ::mkstemp(temporary.data());
+  if (descriptor < 0) detail::throw_unwritable(path, errno);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  // mkstemp makes private files.
+  bool written = detail::write_all(descriptor, content) && ::fchmod(descriptor, 0666 & ~mask) == 0 &&
+                 ::fsync(descriptor) == 0;
+  int error = errno;
+  ::close(descriptor);
+  if (written && std::rename(temporary.c_str(), target.c_str()) != 0) {
+    written = false;
+    error = errno;
+  }
+  if (!written) {
+    ::unlink(temporary.c_str());
+    detail::throw_unwritable(path, error);
+  }
+}
+
+}  // namespace vqvae

@@ -1,0 +1,229 @@
+#pragma once
+
+/// Owners of MXNet's C handles: move-only, errors as exceptions, no raw pointer in a public signature.
+
+#include <cstddef>
+#include <cstdint>
+// c_predict_api.h forgets the two headers above.
+#include <mxnet/c_api.h>
+#include <mxnet/c_predict_api.h>
+#include <nnvm/c_api.h>
+
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "vqvae/error.hpp"
+
+namespace vqvae {
+
+using Shape = std::vector<unsigned>;
+
+/// Return the number of values in a tensor of a shape.
+inline std::size_t volume(const Shape& shape) {
+  std::size_t product = 1;
+  for (const unsigned side : shape) product *= side;
+  return product;
+}
+
+/// Return "(1, 28, 28)".
+inline std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+namespace detail {
+
+/// The line of MXNet's last message that says what happened; a stack trace stands around it.
+inline std::string last_message() {
+  const std::string message = MXGetLastError();
+  const std::string mark = "MXNetError: ";
+  const std::size_t found = message.find(mark);
+  const std::size_t start = found == std::string::npos ? 0 : found + mark.size();
+  return message.substr(start, message.find('\n', start) - start);
+}
+
+inline void check(int status) {
+  if (status != 0) throw Error("MXNet: " + last_message());
+}
+
+template <int (*Free)(void*)>
+struct Deleter {
+  void operator()(void* handle) const { Free(handle); }
+};
+
+template <int (*Free)(void*)>
+using Owner = std::unique_ptr<void, Deleter<Free>>;
+
+}  // namespace detail
+
+/// A graph of operators, read from JSON.
+class Symbol {
+ public:
+  explicit Symbol(const std::string& json) {
+    SymbolHandle handle = nullptr;
+    detail::check(MXSymbolCreateFromJSON(json.c_str(), &handle));
+    handle_.reset(handle);
+  }
+
+  /// Return the names of the inputs and weights.
+  std::vector<std::string> arguments() const { return list(MXSymbolListArguments); }
+
+  /// Return the names of the auxiliary states, such as moving averages of BatchNorm.
+  std::vector<std::string> auxiliary_states() const { return list(MXSymbolListAuxiliaryStates); }
+
+  /// Return the attribute of a node, or an empty string.
+  std::string attribute(const std::string& node, const std::string& name) const {
+    mx_uint count = 0;
+    const char** pairs = nullptr;
+    detail::check(MXSymbolListAttr(handle_.get(), &count, &pairs));
+    for (mx_uint i = 0; i < count; ++i) {
+      if (node + "$" + name == pairs[2 * i]) return pairs[2 * i + 1];
+    }
+    return "";
+  }
+
+ private:
+  template <typename List>
+  std::vector<std::string> list(List function) const {
+    mx_uint count = 0;
+    const char** names = nullptr;
+    detail::check(function(handle_.get(), &count, &names));
+    return std::vector<std::string>(names, names + count);
+  }
+
+  detail::Owner<MXSymbolFree> handle_;
+};
+
+/// The arrays of a .params file, by name ("arg:..." and "aux:...").
+class ArrayList {
+ public:
+  struct Array {
+    Shape shape;
+    std::vector<float> values;
+  };
+
+  explicit ArrayList(const std::string& content) {
+    NDListHandle handle = nullptr;
+    mx_uint count = 0;
+    detail::check(MXNDListCreate(content.data(), static_cast<int>(content.size()), &handle, &count));
+    const detail::Owner<MXNDListFree> owner(handle);
+    for (mx_uint i = 0; i < count; ++i) {
+      const char* name = nullptr;
+      const mx_float* values = nullptr;
+      const mx_uint* shape = nullptr;
+      mx_uint axes = 0;
+      detail::check(MXNDListGet(handle, i, &name, &values, &shape, &axes));
+      Array array{Shape(shape, shape + axes), {}};
+      array.values.assign(values, values + volume(array.shape));
+      arrays_.emplace(name, std::move(array));
+    }
+  }
+
+  bool contains(const std::string& name) const { return arrays_.count(name) != 0; }
+  const Array& at(const std::string& name) const { return arrays_.at(name); }
+  const std::map<std::string, Array>& all() const { return arrays_; }
+
+ private:
+  std::map<std::string, Array> arrays_;
+};
+
+/// A graph bound to its weights for one input shape, on the CPU. One thread at a time may use it.
+class Executor {
+ public:
+  /// The input is called "data"; `input_shape` starts with the batch size.
+  Executor(const std::string& json, const std::string& parameters, const Shape& input_shape)
+      : input_size_(volume(input_shape)) {
+    // This API fuses operators by default, Gluon does not: without it both compute the same bits.
+    static std::once_flag once;
+    std::call_once(once, [] { ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0); });
+    const char* key = "data";
+    const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
+    PredictorHandle handle = nullptr;
+    detail::check(MXPredCreate(json.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1, &key,
+                               offsets, input_shape.data(), &handle));
+    handle_.reset(handle);
+  }
+
+  /// Return the shape of the `index`-th head.
+  Shape output_shape(unsigned index) const {
+    mx_uint* sides = nullptr;
+    mx_uint axes = 0;
+    detail::check(MXPredGetOutputShape(handle_.get(), index, &sides, &axes));
+    return Shape(sides, sides + axes);
+  }
+
+  /// Run the graph on an input of exactly the bound shape.
+  void forward(const std::vector<float>& input) {
+    if (input.size() != input_size_) {
+      throw Error("the graph was given " + std::to_string(input.size()) + " values: it takes " +
+                  std::to_string(input_size_));
+    }
+    detail::check(MXPredSetInput(handle_.get(), "data", input.data(), static_cast<mx_uint>(input.size())));
+    detail::check(MXPredForward(handle_.get()));
+  }
+
+  /// Return the values of the `index`-th head after forward().
+  std::vector<float> output(unsigned index) const {
+    std::vector<float> values(volume(output_shape(index)));
+    detail::check(MXPredGetOutput(handle_.get(), index, values.data(), static_cast<mx_uint>(values.size())));
+    return values;
+  }
+
+ private:
+  detail::Owner<MXPredFree> handle_;
+  std::size_t input_size_;
+};
+
+/// An array of bytes in MXNet's memory, and the operators on it.
+class ByteArray {
+ public:
+  ByteArray(const std::string& bytes, const Shape& shape) {
+    NDArrayHandle handle = nullptr;
+    constexpr int cpu = 1, uint8 = 3;
+    detail::check(MXNDArrayCreateEx(shape.data(), static_cast<mx_uint>(shape.size()), cpu, 0, 0, uint8, &handle));
+    handle_.reset(handle);
+    detail::check(MXNDArraySyncCopyFromCPU(handle, bytes.data(), bytes.size()));
+  }
+
+  /// Return the result of an operator with one input and one output.
+  ByteArray apply(const std::string& name, const std::map<std::string, std::string>& settings) const {
+    void* function = nullptr;
+    detail::check(NNGetOpHandle(name.c_str(), &function));
+    std::vector<const char*> keys, values;
+    for (const auto& [key, value] : settings) {
+      keys.push_back(key.c_str());
+      values.push_back(value.c_str());
+    }
+    NDArrayHandle input = handle_.get();
+    NDArrayHandle* outputs = nullptr;
+    int count = 0;
+    detail::check(MXImperativeInvoke(function, 1, &input, &count, &outputs, static_cast<int>(keys.size()), keys.data(),
+                                     values.data()));
+    return ByteArray(outputs[0]);
+  }
+
+  Shape shape() const {
+    int axes = 0;
+    const int* sides = nullptr;
+    detail::check(MXNDArrayGetShapeEx(handle_.get(), &axes, &sides));
+    return Shape(sides, sides + axes);
+  }
+
+  std::string bytes() const {
+    std::string content(volume(shape()), '\0');
+    detail::check(MXNDArraySyncCopyToCPU(handle_.get(), content.data(), content.size()));
+    return content;
+  }
+
+ private:
+  explicit ByteArray(NDArrayHandle handle) : handle_(handle) {}
+
+  detail::Owner<MXNDArrayFree> handle_;
+};
+
+}  // namespace vqvae
