@@ -68,6 +68,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
     train.add_argument("--ctx", default="cpu", help="cpu, gpu, or a list of devices such as gpu(0),gpu(1)")
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
+    train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     group = train.add_argument_group("settings (defaults: those of the recipe)")
     for field in dataclasses.fields(Recipe):
         kind = _size if field.name == "image_size" else field.type
@@ -119,6 +120,9 @@ def _train(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = recipe.replace(**given)
     folder = Path(options.output or Path("runs", name))
+    if options.print_recipe:
+        sys.stdout.write(recipe.to_json())
+        return
 
     from .data import load_dataset
     from .deploy.export import export_run
@@ -128,9 +132,12 @@ def _train(options: argparse.Namespace) -> None:
     contexts = parse_contexts(options.ctx)
     dataset = load_dataset(recipe.data, recipe.channels, recipe.image_size, recipe.seed)
     training = Training(recipe, dataset, folder, contexts, options.resume)
-    if training.finished:
-        print(f"{folder}: all {recipe.num_epoch} epochs are trained already")
-    elif training.epoch:
+    if training.finished and (folder / "manifest.json").exists():
+        print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        _print_manifest(manifest, folder, options.json)
+        return
+    if training.epoch:
         print(f"{folder}: going on at epoch {training.epoch}")
     try:
         training.run()

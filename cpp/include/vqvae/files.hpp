@@ -21,13 +21,14 @@ namespace vqvae {
 inline std::string read_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) throw Error(path.string() + ": no such file");
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (std::filesystem::is_directory(path, ignored)) errno = EISDIR;
-  if (!file || errno == EISDIR) {
-    throw Error(path.string() + ": cannot be read (" + std::strerror(errno ? errno : EIO) + ")");
+  // Reading a folder throws an exception of the library's own.
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw Error(path.string() + ": cannot be read (" + std::strerror(EISDIR) + ")");
   }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(path.string() + ": cannot be read (" + std::strerror(errno) + ")");
+  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.bad()) throw Error(path.string() + ": cannot be read (" + std::strerror(EIO) + ")");
   return content;
 }
 

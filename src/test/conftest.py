@@ -1,0 +1,89 @@
+"""What several tests share. Tests mirror the folders of vqvae_gluon."""
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "cpp" / "build" / "vqvae"
+PRETRAINED = ROOT / "pre-trained"
+DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png" for digit in range(10)]
+
+
+def run_python(*arguments, **kwargs):
+    """Run the Python command line in a process of its own."""
+    return _run([str(ROOT / ".venv" / "bin" / "vqvae"), *arguments], **kwargs)
+
+
+def run_cpp(*arguments, **kwargs):
+    """Run the C++ program."""
+    return _run([str(PROGRAM), *arguments], **kwargs)
+
+
+def _run(command, **kwargs):
+    command = [str(word) for word in command]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False, **kwargs)
+
+
+def make_model(update="ema", seed=0, **settings):
+    """Return an initialized EMADL model whose codebook spans its encoder's range."""
+    import mxnet as mx
+
+    from vqvae_gluon import get_model
+
+    mx.random.seed(seed)
+    np.random.seed(seed)
+    model = get_model("vqvae_emadl", update=update, **settings)
+    model.initialize(mx.init.Xavier())
+    shape = model.quantizer.embeddings.shape
+    model.quantizer.embeddings.set_data(mx.nd.random.uniform(-0.1, 0.1, shape=shape))
+    return model
+
+
+def random_images(count, channels=1, size=(28, 28), seed=0):
+    """Return uint8 images with some structure: blurred noise."""
+    noise = np.random.RandomState(seed).rand(count, channels, size[0] + 4, size[1] + 4)
+    windows = [noise[:, :, i : i + size[0], j : j + size[1]] for i in range(5) for j in range(5)]
+    smooth = np.mean(windows, axis=0)
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    return np.round(smooth * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def small_dataset():
+    """400 / 100 / 50 pictures of 8x8: four quarters, each dark or bright, which 2x2 codes can tell."""
+    from vqvae_gluon.data import Dataset, Split
+
+    rng = np.random.RandomState(0)
+    quarters = np.where(rng.rand(550, 1, 2, 2) < 0.5, 30, 220).repeat(4, axis=2).repeat(4, axis=3)
+    images = (quarters + rng.randint(-30, 31, quarters.shape)).clip(0, 255).astype(np.uint8)
+    return Dataset(Split(images[:400]), Split(images[400:500]), Split(images[500:]))
+
+
+@pytest.fixture(scope="session")
+def small_recipe():
+    """A recipe that trains on ``small_dataset`` in a second."""
+    from vqvae_gluon import get_recipe
+
+    return get_recipe("ema").replace(
+        image_size=(8, 8), num_embeddings=8, embedding_dim=4, batch_size=64, num_epoch=4, checkpoint_period=2
+    )
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """The folder of an exported model with random weights, of images 1 x 28 x 28."""
+    from vqvae_gluon.deploy.export import export_model
+    from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_model(make_model(), folder)
+    for name in (ENCODER, DECODER):
+        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
+        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
+    return folder
+
+
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))

@@ -1,0 +1,159 @@
+"""Image files: what is read, what is converted, what is refused; Python and C++ alike."""
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import random_images, run_cpp, run_python
+from vqvae_gluon import VQVAEError, read_image, write_png
+
+GRAY = random_images(1)[0]  # (1, 28, 28)
+COLOUR = np.concatenate(random_images(3, seed=1))  # (3, 28, 28)
+
+
+def cv_write(path, image):
+    """Write with OpenCV's own encoders, (C, H, W) in RGB order."""
+    assert cv2.imwrite(str(path), image.transpose(1, 2, 0)[:, :, ::-1])
+    return path
+
+
+def cut(path, count):
+    path.write_bytes(path.read_bytes()[:-count])
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_lossless_files_keep_every_byte(tmp_path, suffix):
+    np.testing.assert_array_equal(read_image(cv_write(tmp_path / f"a{suffix}", GRAY), 1, (28, 28), strict=True), GRAY)
+    np.testing.assert_array_equal(read_image(cv_write(tmp_path / f"b{suffix}", COLOUR), 3, (28, 28), True), COLOUR)
+
+
+def test_jpeg_is_close(tmp_path):
+    image = read_image(cv_write(tmp_path / "a.jpg", GRAY), 1, (28, 28), strict=True)
+    assert np.abs(image.astype(int) - GRAY).mean() < 3
+
+
+def test_colour_becomes_luma(tmp_path):
+    image = read_image(cv_write(tmp_path / "a.png", COLOUR), 1, (28, 28))
+    expected = np.tensordot([0.299, 0.587, 0.114], COLOUR.astype(float), 1)
+    assert np.abs(image[0] - expected).max() <= 1.5
+
+
+def test_gray_fills_three_channels(tmp_path):
+    image = read_image(cv_write(tmp_path / "a.png", GRAY), 3, (28, 28), strict=True)
+    np.testing.assert_array_equal(image, np.repeat(GRAY, 3, axis=0))
+
+
+def test_another_size_is_stretched(tmp_path):
+    doubled = GRAY.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(read_image(cv_write(tmp_path / "a.png", doubled), 1, (28, 28)), GRAY)
+    flat = np.full((1, 5, 9), 77, np.uint8)
+    np.testing.assert_array_equal(read_image(cv_write(tmp_path / "b.png", flat), 1, (28, 28)), np.full((1, 28, 28), 77))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 5, 7), (1, 300, 300)])
+def test_write_png_can_be_read_by_others(tmp_path, shape):
+    image = np.random.RandomState(0).randint(0, 256, shape, np.uint8)
+    write_png(tmp_path / "a.png", image)
+    pixels = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED).reshape(shape[1], shape[2], -1)[:, :, ::-1]
+    np.testing.assert_array_equal(pixels.transpose(2, 0, 1), image)
+
+
+def with_transparency(path):
+    """A grayscale PNG whose tRNS chunk makes one gray transparent."""
+    content = cv_write(path, GRAY).read_bytes()
+    body = b"tRNS" + struct.pack(">H", 0)
+    chunk = struct.pack(">I", 2) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(content[:33] + chunk + content[33:])
+    return path
+
+
+def flipped(path):
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    return path
+
+
+def raw(path, content):
+    path.write_bytes(content)
+    return path
+
+
+BAD = {
+    "missing": (lambda d: d / "no.png", "no such file"),
+    "folder": (lambda d: d, "cannot be read"),
+    "text": (lambda d: raw(d / "a.png", b"hello, world"), "is not a PNG, JPEG or BMP image"),
+    "empty": (lambda d: raw(d / "a.png", b""), "is not a PNG, JPEG or BMP image"),
+    "signature only": (lambda d: raw(d / "a.png", b"\x89PNG\r\n\x1a\n"), "truncated or damaged"),
+    "png without its last byte": (lambda d: cut(cv_write(d / "a.png", GRAY), 1), "truncated or damaged"),
+    "png without its end": (lambda d: cut(cv_write(d / "a.png", GRAY), 12), "truncated or damaged"),
+    "half a png": (lambda d: cut(cv_write(d / "a.png", GRAY), 300), "truncated or damaged"),
+    "png with a flipped bit": (lambda d: flipped(d / "a.png"), "truncated or damaged"),
+    "truncated jpeg": (lambda d: cut(cv_write(d / "a.jpg", GRAY), 2), "truncated or damaged"),
+    "truncated bmp": (lambda d: cut(cv_write(d / "a.bmp", GRAY), 1), "truncated or damaged"),
+    "bmp header only": (lambda d: raw(d / "a.bmp", b"BM" + bytes(30)), "truncated or damaged"),
+    "16 bits": (lambda d: cv_write(d / "a.png", GRAY.astype(np.uint16) * 257), "16 bits per channel"),
+    "alpha": (lambda d: cv_write(d / "a.png", np.concatenate([COLOUR, GRAY])), "alpha channel"),
+    "transparent gray": (lambda d: with_transparency(d / "a.png"), "alpha channel"),
+    "bmp with alpha": (lambda d: cv_write(d / "a.bmp", np.concatenate([COLOUR, GRAY])), "alpha channel"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_refused(tmp_path, case):
+    make, words = BAD[case]
+    with pytest.raises(VQVAEError, match=words) as error:
+        read_image(make(tmp_path), 1, (28, 28))
+    assert "\n" not in str(error.value)
+
+
+STRICT = {
+    "colour": (lambda d: cv_write(d / "a.png", COLOUR), "is a colour image"),
+    "size": (lambda d: cv_write(d / "a.png", GRAY[:, :20]), "has 28x20 pixels, the model takes 28x28"),
+}
+
+
+@pytest.mark.parametrize("case", STRICT)
+def test_strict_refuses_what_would_be_converted(tmp_path, case):
+    make, words = STRICT[case]
+    path = make(tmp_path)
+    assert read_image(path, 1, (28, 28)).shape == (1, 28, 28)
+    with pytest.raises(VQVAEError, match=words):
+        read_image(path, 1, (28, 28), strict=True)
+
+
+@pytest.mark.parametrize("case", [*BAD, *STRICT])
+def test_both_programs_print_the_same_line(tmp_path, exported, case):
+    strict = ["--strict"] if case in STRICT else []
+    path = {**BAD, **STRICT}[case][0](tmp_path)
+    output = tmp_path / "out.png"
+    output.write_bytes(b"keep me")
+    results = [run("reconstruct", path, output, "--model", exported, *strict) for run in (run_python, run_cpp)]
+    assert results[0].stderr == results[1].stderr
+    for result in results:
+        lines = result.stderr.decode().splitlines()
+        assert result.returncode == 2 and result.stdout == b""
+        assert len(lines) == 1 and lines[0].startswith("vqvae: error: ")
+    assert output.read_bytes() == b"keep me"
+
+
+@pytest.mark.parametrize(
+    "name, image",
+    [
+        ("a.png", COLOUR),
+        ("a.jpg", COLOUR),
+        ("b.jpg", GRAY),
+        ("a.bmp", COLOUR),
+        ("small.png", GRAY[:, 3:20, 5:17]),
+        ("large.jpg", COLOUR.repeat(3, axis=1).repeat(5, axis=2)),
+        ("wide.png", GRAY.repeat(3, axis=2)[:, :20]),
+    ],
+)
+def test_converted_images_give_the_same_codes_in_both_languages(tmp_path, exported, name, image):
+    path = cv_write(tmp_path / name, image)
+    results = [run("encode", path, "--model", exported) for run in (run_python, run_cpp)]
+    assert results[0].returncode == results[1].returncode == 0
+    assert results[0].stdout == results[1].stdout

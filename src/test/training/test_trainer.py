@@ -1,0 +1,190 @@
+"""The training loop on a small data set."""
+import csv
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd
+
+from conftest import make_model, random_images
+from vqvae_gluon import Training, VQVAEError
+from vqvae_gluon.data import to_unit
+from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
+from vqvae_gluon.training.trainer import loss_terms, total_loss
+
+
+def weights(training):
+    return {name: value.data(training.ctx[0]).asnumpy() for name, value in training.model.collect_params().items()}
+
+
+def assert_same_bits(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["mse", "bce"])
+def test_loss_is_emadls(kind):
+    model = make_model("gradient")
+    pixels = to_unit(random_images(3))
+    images = mx.nd.array(pixels)
+    output = model(images)
+    guess = output.reconstruction.asnumpy().astype(np.float64)
+    if kind == "mse":
+        reconstruction = ((guess - pixels) ** 2).sum(axis=(1, 2, 3))
+    else:
+        reconstruction = -(pixels * np.log(guess) + (1 - pixels) * np.log(1 - guess)).sum(axis=(1, 2, 3))
+    codebook = model.quantizer.embeddings.data().asnumpy()
+    rows = codebook[output.codes.asnumpy().astype(int)].transpose(0, 3, 1, 2)
+    distance = ((rows - output.z.asnumpy()) ** 2).mean(axis=(1, 2, 3))
+    terms = loss_terms(output, images, kind)
+    for term, expected in zip(terms, (reconstruction, distance, distance)):
+        np.testing.assert_allclose(term.asnumpy(), expected, rtol=1e-4)
+    expected = reconstruction + 0.25 * distance + distance
+    np.testing.assert_allclose(total_loss(terms, 0.25).asnumpy(), expected, rtol=1e-4)
+
+
+def test_every_parameter_gets_a_gradient():
+    model = make_model("gradient")
+    images = mx.nd.array(to_unit(random_images(4)))
+    with autograd.record():
+        loss = total_loss(loss_terms(model(images), images), 0.25)
+    loss.backward()
+    for name, parameter in model.collect_params().items():
+        assert np.abs(parameter.grad().asnumpy()).max() > 0, name
+
+
+def test_training_learns_and_leaves_its_files(small_recipe, small_dataset, tmp_path):
+    training = Training(small_recipe.replace(num_epoch=20, beta=50.0), small_dataset, tmp_path / "run")
+    training.run()
+    rows = training.history.rows
+    assert rows[-1]["validation_mse"] < 0.2 * small_dataset.validation.images.var() / 255**2
+    assert rows[-1]["validation_mse"] == training.validate()["mse"]
+    assert [row["epoch"] for row in rows] == list(range(20))
+    with open(tmp_path / "run" / "metrics.csv") as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["validation_mse"]) for row in written] == [row["validation_mse"] for row in rows]
+    best = training.history.best()["epoch"]
+    assert list_checkpoints(tmp_path / "run") == sorted({best, 19})
+    for name in ("recipe.json", "loss_graph.png", f"test_reconstruction_0_epoch{best}_batch_size64.png"):
+        assert (tmp_path / "run" / name).exists()
+
+
+def test_metrics_are_those_of_the_whole_split(small_recipe, small_dataset, tmp_path):
+    training = Training(small_recipe, small_dataset, tmp_path / "run")
+    images = to_unit(small_dataset.validation.images)
+    output = training.model(mx.nd.array(images))
+    metrics = training.validate()
+    error = (output.reconstruction.asnumpy() - images) ** 2
+    np.testing.assert_allclose(metrics["mse"], error.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["reconstruction"], error.sum() / len(images), rtol=1e-5)
+    counts = np.bincount(output.codes.asnumpy().astype(int).ravel(), minlength=8)
+    shares = counts[counts > 0] / counts.sum()
+    np.testing.assert_allclose(metrics["perplexity"], np.prod(shares**-shares), rtol=1e-6)
+    assert metrics["codes_used"] == len(shares)
+
+
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(small_recipe, small_dataset, tmp_path, update):
+    recipe = small_recipe.replace(update=update)
+    whole = Training(recipe, small_dataset, tmp_path / "whole")
+    whole.run()
+    Training(recipe, small_dataset, tmp_path / "parts").run(2)
+    resumed = Training(recipe, small_dataset, tmp_path / "parts", resume=True)
+    assert resumed.epoch == 2
+    resumed.run()
+    assert_same_bits(weights(whole), weights(resumed))
+    assert whole.history.rows == resumed.history.rows
+    for name in ("metrics.csv", "recipe.json", "loss_graph.png"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    first, second = (load_checkpoint(checkpoint_path(tmp_path / name, 3)) for name in ("whole", "parts"))
+    assert_same_bits(first.optimizer, second.optimizer)
+    assert_same_bits(first.averages, second.averages)
+    assert first.updates == second.updates == 4 * 7
+
+
+def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, small_dataset, tmp_path):
+    recipe = small_recipe.replace(learning_rate=1e-9)  # the first epoch stays the best: no extra checkpoint
+    whole = Training(recipe, small_dataset, tmp_path / "whole")
+    whole.run()
+    part = Training(recipe, small_dataset, tmp_path / "parts")
+    part.run(3)
+    resumed = Training(recipe, small_dataset, tmp_path / "parts", resume=True)
+    assert resumed.epoch <= 3
+    resumed.run()
+    assert_same_bits(weights(whole), weights(resumed))
+    assert whole.history.rows == resumed.history.rows
+
+
+def test_seed_decides(small_recipe, small_dataset, tmp_path):
+    recipe = small_recipe.replace(num_epoch=1)
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        training = Training(recipe.replace(seed=seed), small_dataset, tmp_path / name)
+        training.run()
+        runs.append(weights(training))
+    assert_same_bits(runs[0], runs[1])
+    assert any((runs[0][name] != runs[2][name]).any() for name in runs[0])
+
+
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+def test_two_devices_give_one_devices_numbers(small_recipe, small_dataset, tmp_path, update):
+    recipe = small_recipe.replace(num_epoch=1, update=update, batch_size=50)
+    runs = []
+    for name, ctx in (("one", [mx.cpu(0)]), ("two", [mx.cpu(0), mx.cpu(1)])):
+        training = Training(recipe, small_dataset, tmp_path / name, ctx)
+        training.run()
+        runs.append(training)
+    for name, value in weights(runs[0]).items():
+        np.testing.assert_allclose(value, weights(runs[1])[name], rtol=2e-3, atol=2e-4, err_msg=name)
+    for parameter in runs[1].model.collect_params().values():
+        first, second = (copy.asnumpy() for copy in parameter.list_data())
+        np.testing.assert_array_equal(first, second)
+
+
+def test_more_devices_than_images_in_a_batch_are_refused(small_recipe, small_dataset, tmp_path):
+    with pytest.raises(VQVAEError, match="smaller than the 2 devices"):
+        Training(small_recipe.replace(batch_size=57), small_dataset, tmp_path / "run", [mx.cpu(0), mx.cpu(1)])
+
+
+def test_infinite_loss_names_epoch_batch_and_checkpoint(small_recipe, small_dataset, tmp_path):
+    training = Training(small_recipe.replace(update="gradient"), small_dataset, tmp_path / "run")
+    training.run(1)
+    before = checkpoint_path(tmp_path / "run", 0).read_bytes()
+    training.model.decoder.output_bias.set_data(mx.nd.array([float("nan")]))
+    with pytest.raises(VQVAEError, match=r"not finite in epoch 1, in batch 0; the last good checkpoint is .*0000.npz"):
+        training.run()
+    assert checkpoint_path(tmp_path / "run", 0).read_bytes() == before
+
+
+def test_folders_are_not_overwritten(small_recipe, small_dataset, tmp_path):
+    Training(small_recipe, small_dataset, tmp_path / "run").run(1)
+    with pytest.raises(VQVAEError, match="holds a training already; add --resume"):
+        Training(small_recipe, small_dataset, tmp_path / "run")
+    with pytest.raises(VQVAEError, match="other settings .*batch_size: 64, 32"):
+        Training(small_recipe.replace(batch_size=32), small_dataset, tmp_path / "run", resume=True)
+    changed = small_dataset._replace(train=small_dataset.validation)
+    with pytest.raises(VQVAEError, match="was trained on other data"):
+        Training(small_recipe, changed, tmp_path / "run", resume=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    with pytest.raises(VQVAEError, match="is not empty and holds no training"):
+        Training(small_recipe, small_dataset, tmp_path / "other")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(VQVAEError, match="cannot be used as a folder"):
+        Training(small_recipe, small_dataset, tmp_path / "file" / "run")
+
+
+def test_damaged_checkpoint_is_named(small_recipe, small_dataset, tmp_path):
+    Training(small_recipe, small_dataset, tmp_path / "run").run(1)
+    path = checkpoint_path(tmp_path / "run", 0)
+    whole = path.read_bytes()
+    for content in (whole[:100], whole[: len(whole) // 2], b"", b"text"):
+        path.write_bytes(content)
+        with pytest.raises(VQVAEError, match="0000.npz: is damaged or no checkpoint"):
+            Training(small_recipe, small_dataset, tmp_path / "run", resume=True)
+
+
+def test_data_of_another_shape_is_refused(small_recipe, small_dataset, tmp_path):
+    with pytest.raises(VQVAEError, match=r"uint8 images of shape \(400, 1, 8, 8\): the recipe asks for"):
+        Training(small_recipe.replace(image_size=(12, 12)), small_dataset, tmp_path / "run")

@@ -1,0 +1,78 @@
+# Sourced by build.sh and test.sh: makes sure that .venv and the C++ program are there.
+# What is done already is not done again.
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Prints the first Python that MXNet 1.9.1 can run on.
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3.8 python3 python; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 8) <= sys.version_info < (3, 12))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.8 to 3.11 found (MXNet 1.9.1 needs NumPy below 1.24); install one and run: PYTHON=/path/to/python3.11 bash $0"
+}
+
+# System packages are looked for by what they bring, so that any way of installing them will do.
+missing_packages() {
+  has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p 2>/dev/null | grep -q "$1"; }
+  has_library 'libgomp\.so\.1' || echo libgomp1      # MXNet's threads
+  has_library 'libGL\.so\.1' || echo libgl1          # OpenCV, which gluoncv imports
+  has_library 'libglib-2\.0\.so\.0' || echo libglib2.0-0
+  command -v c++ >/dev/null || echo g++
+  command -v make >/dev/null || echo make
+  command -v cmake >/dev/null || echo cmake
+}
+
+install_packages() {
+  local packages
+  packages=$(missing_packages | tr '\n' ' ')
+  [ -n "${packages// /}" ] || return 0
+  local install="apt-get install -y --no-install-recommends $packages"
+  command -v apt-get >/dev/null || fail "these system packages are missing (Debian's names): $packages"
+  if [ "$(id -u)" = 0 ]; then
+    say "installing $packages"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install >/dev/null || fail "this failed: $install"
+  elif sudo -n true 2>/dev/null; then
+    say "installing $packages"
+    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive $install >/dev/null || fail "this failed: sudo $install"
+  else
+    fail "system packages are missing; run: sudo $install"
+  fi
+}
+
+install_python_packages() {
+  local stamp=.venv/installed wanted
+  wanted="$PWD $(cat pyproject.toml)"
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
+    say "Python packages: already installed in .venv"
+    return
+  fi
+  local python
+  python=$(find_python) || exit 1
+  say "Python packages: installing into .venv with $("$python" --version)"
+  rm -rf .venv
+  "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian run: apt-get install python3-venv"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' || fail "pip could not install the packages of pyproject.toml"
+  printf '%s' "$wanted" >"$stamp"
+}
+
+build_program() {
+  say "C++ program: cpp/build/vqvae"
+  local log=cpp/build/build.log
+  # A build folder remembers absolute paths: one that was made elsewhere is of no use.
+  grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD/cpp" cpp/build/CMakeCache.txt || rm -rf cpp/build
+  mkdir -p cpp/build
+  { cmake -S cpp -B cpp/build "-DPython3_EXECUTABLE=$PWD/.venv/bin/python" &&
+    cmake --build cpp/build --parallel "$(nproc)"; } >"$log" 2>&1 || { cat "$log" >&2; fail "the C++ program does not build"; }
+  grep -q 'Building CXX' "$log" || say "C++ program: already up to date"
+}
+
+set_up() {
+  install_packages
+  install_python_packages
+  build_program
+}
