@@ -24,7 +24,7 @@ def run_cpp(*arguments, **kwargs):
 
 def _run(command, **kwargs):
     command = [str(word) for word in command]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, timeout=300, check=False, **kwargs)
 
 
 def make_model(update="ema", seed=0, **settings):
@@ -75,8 +75,8 @@ def small_recipe():
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """The folder of an exported model with random weights, of images 1 x 28 x 28."""
-    from vqvae_gluon.deploy.export import export_model
     from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL
+    from vqvae_gluon.deploy.export import export_model
 
     folder = tmp_path_factory.mktemp("exported") / "model"
     export_model(make_model(), folder)

@@ -145,7 +145,7 @@ class Training:
             learning_rate = self.trainer.learning_rate
             if self.epoch == 0 and self.averages:
                 self._start_codebook(rng)
-            training = self._train_epoch(rng)
+            training = self.train_epoch(rng)
             validation = self.validate()
             row = {"epoch": self.epoch, "learning_rate": learning_rate}
             row.update({f"train_{name}": value for name, value in training.items()})
@@ -161,7 +161,8 @@ class Training:
             self._measure(meter, [(self.model(images), images)])
         return meter.summary()
 
-    def _train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
+    def train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
+        """Make one pass over the training split in an order drawn from ``rng``; return its metrics."""
         meter = self._meter()
         images = self.dataset.train.images
         bar = tqdm(

@@ -1,0 +1,240 @@
+"""Exported files: names, heads, round trips, and what happens when they are damaged or mixed up."""
+import json
+import shutil
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import gluon
+
+from conftest import make_model, random_images, run_cpp, run_python
+from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model
+from vqvae_gluon.data import to_unit
+from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
+from vqvae_gluon.deploy.export import export_model
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    """A copy of the exported model that a test may damage."""
+    return shutil.copytree(exported, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def run(small_recipe, small_dataset, tmp_path_factory):
+    """A finished and exported small training whose best epoch is not its last."""
+    folder = tmp_path_factory.mktemp("export") / "run"
+    training = Training(small_recipe.replace(checkpoint_period=1), small_dataset, folder)
+    validate = training.validate
+
+    def worse_in_the_end():
+        metrics = validate()
+        if training.epoch == 3:
+            metrics["reconstruction"] += 100
+        return metrics
+
+    training.validate = worse_in_the_end
+    training.run()
+    return folder, training, export_run(folder)
+
+
+def imports(folder, name):
+    with pytest.warns(UserWarning):
+        return gluon.SymbolBlock.imports(str(folder / name / SYMBOL), ["data"], str(folder / name / PARAMETERS))
+
+
+def test_symbol_block_loads_what_the_model_computes(exported):
+    model = make_model()
+    images = mx.nd.array(to_unit(random_images(5)))
+    expected = model(images)
+    encoding, codes = imports(exported, ENCODER)(images)
+    np.testing.assert_array_equal(codes.asnumpy(), expected.codes.asnumpy())
+    codebook = model.quantizer.embeddings.data().asnumpy()
+    np.testing.assert_array_equal(encoding.asnumpy(), codebook[codes.asnumpy().astype(int)].transpose(0, 3, 1, 2))
+    images = imports(exported, DECODER)(encoding)
+    np.testing.assert_allclose(images.asnumpy(), expected.reconstruction.asnumpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_and_heads_have_emadls_names(exported):
+    encoder = mx.sym.load(str(exported / ENCODER / SYMBOL))
+    decoder = mx.sym.load(str(exported / DECODER / SYMBOL))
+    assert encoder.list_outputs() == ["encoding_output", "codes_output"]
+    assert decoder.list_outputs() == ["data_output"]
+    for symbol, shape in ((encoder, (1, 28, 28)), (decoder, (16, 7, 7))):
+        assert symbol.list_arguments()[0] == "data"
+        assert symbol.attr_dict()["data"]["__shape__"] == str((0, *shape))
+    for name in (ENCODER, DECODER):
+        assert all(key.startswith(("arg:", "aux:")) for key in load_arrays(exported / name / PARAMETERS))
+
+
+def test_codebook_stands_alone_too(run):
+    folder, training, manifest = run
+    path = folder / "model" / ENCODER / f"model_0-vectorquantize0-{manifest['epoch']:04d}.params"
+    parameters = gluon.ParameterDict()
+    codebook = parameters.get("vectorquantize0_embeddings", shape=(8, 4))
+    parameters.load(str(path), ctx=mx.cpu())
+    np.testing.assert_array_equal(codebook.data().asnumpy(), Predictor(folder).codebook)
+
+
+def test_the_best_epoch_is_the_newest_and_the_last_stays_beside(run):
+    folder, training, manifest = run
+    errors = [row["validation_reconstruction"] for row in training.history.rows]
+    assert manifest["epoch"] == int(np.argmin(errors)) != 3 == manifest["last_epoch"]
+    for name in (ENCODER, DECODER):
+        files = folder / "model" / name
+        assert (files / PARAMETERS).read_bytes() == (files / f"model_0-{manifest['epoch']:04d}.params").read_bytes()
+        assert (files / PARAMETERS).read_bytes() != (files / "model_0-0003.params").read_bytes()
+
+
+def test_manifest_tells_everything(run, small_dataset):
+    folder, training, manifest = run
+    assert json.loads((folder / "manifest.json").read_text()) == manifest
+    assert manifest["metrics"] == training.history.rows[manifest["epoch"]]
+    assert manifest["recipe"]["batch_size"] == 64
+    assert manifest["versions"]["mxnet"] == mx.__version__
+    assert manifest["data_fingerprint"] == small_dataset.fingerprint()
+    present = {path.relative_to(folder).as_posix() for path in (folder / "model").rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == present and len(present) == 12
+
+
+def test_export_twice_gives_the_same_files(run):
+    folder, _, manifest = run
+    assert export_run(folder) == manifest
+
+
+def test_get_model_loads_exported_parameters(run):
+    folder, training, manifest = run
+    settings = {"num_embeddings": 8, "embedding_dim": 4, "image_size": (8, 8)}
+    model = get_model("VQVAE_EMADL", pretrained=True, root=folder, **settings)
+    images = training.dataset.validation.images[:10]
+    output = model(mx.nd.array(to_unit(images)))
+    predictor = Predictor(folder)
+    np.testing.assert_array_equal(output.codes.asnumpy(), predictor.encode(images))
+    np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), rtol=1e-5, atol=1e-6)
+    with pytest.raises(VQVAEError, match=r"is another model: for .* it has shape"):
+        get_model("vqvae_emadl", pretrained=True, root=folder)
+
+
+def test_get_model_refuses_unknown_names_and_settings():
+    with pytest.raises(VQVAEError, match="unknown model 'vqvae': choose one of vqvae_emadl"):
+        get_model("vqvae")
+    with pytest.raises(VQVAEError, match="unexpected keyword argument 'size'"):
+        get_model("vqvae_emadl", size=3)
+
+
+def test_nothing_to_export(tmp_path):
+    with pytest.raises(VQVAEError, match="holds no checkpoint"):
+        export_run(tmp_path)
+
+
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+@pytest.mark.parametrize("channels, size", [(1, (28, 28)), (3, (12, 20))])
+def test_both_languages_agree_for_other_shapes(tmp_path, update, channels, size):
+    folder = tmp_path / "model"
+    export_model(make_model(update, channels=channels, image_size=size), folder)
+    for name in (ENCODER, DECODER):
+        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
+        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
+    from vqvae_gluon import write_png
+
+    write_png(tmp_path / "in.png", random_images(1, channels, size)[0])
+    for run_program, name in ((run_python, "python"), (run_cpp, "cpp")):
+        files = (tmp_path / "in.png", tmp_path / f"{name}.png")
+        result = run_program("reconstruct", *files, "--model", folder, "--strict")
+        assert result.returncode == 0, result.stderr
+    assert (tmp_path / "python.png").read_bytes() == (tmp_path / "cpp.png").read_bytes()
+
+
+def save_changed(path, change):
+    arrays = load_arrays(path)
+    change(arrays)
+    mx.nd.save(str(path), arrays)
+
+
+def flip_symbol(model):
+    path = model / ENCODER / SYMBOL
+    path.write_text(path.read_text().replace('"Convolution"', '"Convolutoin"', 1))
+
+
+def drop_parameter(model):
+    save_changed(model / ENCODER / PARAMETERS, lambda arrays: arrays.pop("arg:encoder_conv1_bias"))
+
+
+def strip_prefix(model):
+    def change(arrays):
+        arrays["encoder_conv1_bias"] = arrays.pop("arg:encoder_conv1_bias")
+
+    save_changed(model / ENCODER / PARAMETERS, change)
+
+
+def reshape_parameter(model):
+    def change(arrays):
+        arrays["arg:encoder_conv1_bias"] = mx.nd.zeros((32,))
+
+    save_changed(model / ENCODER / PARAMETERS, change)
+
+
+def add_parameter(model):
+    save_changed(model / DECODER / PARAMETERS, lambda arrays: arrays.update({"arg:more": mx.nd.zeros((1,))}))
+
+
+def swap_networks(model):
+    shutil.copy(model / DECODER / PARAMETERS, model / ENCODER / PARAMETERS)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def other_depth(model):
+    other = model.parent / "other"
+    export_model(make_model(embedding_dim=4), other)
+    shutil.copy(other / DECODER / "model_0-symbol.json", model / DECODER / SYMBOL)
+    shutil.copy(other / DECODER / "model_0-0000.params", model / DECODER / PARAMETERS)
+
+
+DAMAGES = {
+    "no encoder": (lambda model: shutil.rmtree(model / ENCODER), "holds no exported model"),
+    "symbol without params": (lambda model: (model / ENCODER / PARAMETERS).unlink(), "0000.params: no such file"),
+    "params without symbol": (lambda model: (model / DECODER / SYMBOL).unlink(), "symbol.json: no such file"),
+    "truncated params": (lambda model: truncate(model / DECODER / PARAMETERS), "is damaged or no MXNet parameter file"),
+    "text for params": (lambda m: (m / DECODER / PARAMETERS).write_text("text"), "is damaged or no MXNet parameter"),
+    "truncated symbol": (lambda model: truncate(model / ENCODER / SYMBOL), "is damaged or no MXNet graph"),
+    "unknown operator": (flip_symbol, "is damaged or no MXNet graph"),
+    "missing parameter": (drop_parameter, "lacks arg:encoder_conv1_bias, which the graph needs"),
+    "parameter without its prefix": (strip_prefix, "lacks arg:encoder_conv1_bias"),
+    "parameter of another shape": (reshape_parameter, "it is from another model"),
+    "one parameter too many": (add_parameter, "holds arg:more, which the graph does not know"),
+    "params of the other network": (swap_networks, "lacks arg:encoder_conv0_weight"),
+    "decoder of another model": (other_depth, "are from different models"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_damaged_models_are_refused_by_both_programs(copy, tmp_path, case):
+    damage, words = DAMAGES[case]
+    damage(copy)
+    with pytest.raises(VQVAEError, match=words):
+        Predictor(copy)
+    codes = tmp_path / "codes.txt"
+    codes.write_text("0 " * 49)
+    output = tmp_path / "out.png"
+    output.write_bytes(b"keep me")
+    for program in (run_python, run_cpp):
+        result = program("decode", codes, output, "--model", copy)
+        lines = result.stderr.decode().splitlines()
+        assert result.returncode == 2 and len(lines) == 1 and words in lines[0], result.stderr
+    assert output.read_bytes() == b"keep me"
+
+
+def test_weights_that_the_manifest_contradicts_are_refused(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    save_changed(
+        folder / "model" / DECODER / PARAMETERS,
+        lambda arrays: arrays.update({name: array + 1 for name, array in arrays.items()}),
+    )
+    with pytest.raises(VQVAEError, match=r"is not the file that manifest.json names \(SHA-256 differs\)"):
+        Predictor(folder)
+    (folder / "manifest.json").write_text("[")
+    with pytest.raises(VQVAEError, match="manifest.json: is damaged"):
+        Predictor(folder)

@@ -1,0 +1,215 @@
+"""Both command lines as a user meets them."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
+from vqvae_gluon import write_png
+
+BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+
+
+@pytest.fixture(scope="module")
+def picture_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for index, image in enumerate(random_images(60, size=(8, 8))):
+        write_png(folder / f"{index}.png", image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(picture_folder, tmp_path_factory):
+    """A small model trained by the command line on a folder of images."""
+    run = tmp_path_factory.mktemp("trained") / "my run"
+    command = ["train", "--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "-o", run]
+    result = run_python(*command, "--batch-size", "16", "--num-epoch", "2", "--json")
+    assert result.returncode == 0, result.stderr
+    return run, command, result
+
+
+def test_train_prints_the_manifest(trained):
+    run, _, result = trained
+    text = result.stdout.decode()
+    assert json.loads(text[text.index("{\n") :]) == json.loads((run / "manifest.json").read_text())
+    assert result.stderr == b""
+
+
+def test_train_again_is_refused_and_resume_has_nothing_to_do(trained):
+    run, command, _ = trained
+    before = (run / "manifest.json").stat().st_mtime_ns
+    settings = ["--batch-size", "16", "--num-epoch", "2"]
+    again = run_python(*command, *settings)
+    assert again.returncode == 2 and b"holds a training already" in again.stderr
+    resumed = run_python(*command, *settings, "--resume")
+    assert resumed.returncode == 0 and b"all 2 epochs are trained and exported already" in resumed.stdout
+    assert (run / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_evaluate_measures_the_split(trained, picture_folder):
+    run, _, _ = trained
+    manifest = json.loads((run / "manifest.json").read_text())
+    result = run_python("evaluate", "--model", run, "--split", "validation", "--json")
+    metrics = json.loads(result.stdout)
+    assert metrics["images"] == 6
+    np.testing.assert_allclose(metrics["mse"], manifest["metrics"]["validation_mse"], rtol=1e-4)
+    np.testing.assert_allclose(metrics["psnr"], -10 * np.log10(metrics["mse"]))
+    assert b"psnr" in run_python("evaluate", "--model", run).stdout
+
+
+def test_export_repeats_itself(trained):
+    run, _, _ = trained
+    before = (run / "manifest.json").read_bytes()
+    result = run_python("export", run)
+    assert result.returncode == 0 and (run / "manifest.json").read_bytes() == before
+
+
+@BOTH
+def test_encode_then_decode_is_reconstruct(run, exported, tmp_path):
+    digit = DIGITS[4]
+    codes = run("encode", digit, "--model", exported)
+    assert codes.returncode == 0 and codes.stderr == b""
+    rows = [list(map(int, line.split())) for line in codes.stdout.decode().splitlines()]
+    assert np.array(rows).shape == (7, 7)
+    assert run("decode", "-", tmp_path / "a.png", "--model", exported, input=codes.stdout).returncode == 0
+    (tmp_path / "codes").write_bytes(codes.stdout)
+    assert run("decode", tmp_path / "codes", tmp_path / "b.png", "--model", exported).returncode == 0
+    reconstructed = run("reconstruct", digit, tmp_path / "c.png", "--model", exported)
+    assert reconstructed.returncode == 0 and reconstructed.stderr == reconstructed.stdout == b""
+    assert len({(tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png")}) == 1
+
+
+CODES = {
+    "64": (b"64 " + b"0 " * 48, b"holds '64', the model's codes are whole numbers from 0 to 63"),
+    "-1": (b"-1 " + b"0 " * 48, b"holds '-1'"),
+    "word": (b"zero " + b"0 " * 48, b"holds 'zero'"),
+    "float": (b"1.0 " + b"0 " * 48, b"holds '1.0'"),
+    "huge": (b"9" * 30 + b" 0" * 48, b"holds '99999999999999999999'"),
+    "48": (b"0 " * 48, b"holds 48 codes, the model takes 49 (7 lines of 7)"),
+    "50": (b"0 " * 50, b"holds 50 codes"),
+    "none": (b"", b"holds 0 codes"),
+}
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_wrong_codes_get_the_same_line_from_both(exported, tmp_path, case):
+    text, words = CODES[case]
+    (tmp_path / "out.png").write_bytes(b"keep me")
+    words_given = ("decode", "-", tmp_path / "out.png", "--model", exported)
+    results = [run(*words_given, input=text) for run in (run_python, run_cpp)]
+    assert results[0].stderr == results[1].stderr and words in results[0].stderr
+    assert [result.returncode for result in results] == [2, 2]
+    assert results[0].stderr.count(b"\n") == 1
+    assert (tmp_path / "out.png").read_bytes() == b"keep me"
+
+
+@BOTH
+@pytest.mark.parametrize("output", ["no/such/folder/out.png", "."])
+def test_unwritable_output(run, exported, tmp_path, output):
+    result = run("reconstruct", DIGITS[0], tmp_path / output, "--model", exported)
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2 and len(lines) == 1 and "cannot be written" in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@BOTH
+def test_devices_are_written_to_not_replaced(run, exported):
+    assert run("reconstruct", DIGITS[0], "/dev/null", "--model", exported).returncode == 0
+    assert not os.path.isfile("/dev/null")
+
+
+@BOTH
+def test_links_are_followed_and_files_are_public(run, exported, tmp_path):
+    (tmp_path / "real.png").write_bytes(b"old")
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    assert run("reconstruct", DIGITS[0], tmp_path / "link.png", "--model", exported).returncode == 0
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "real.png").read_bytes().startswith(b"\x89PNG")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "real.png").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+WRONG_WORDS = [
+    [],
+    ["paint"],
+    ["encode"],
+    ["encode", "a.png", "b.png"],
+    ["decode", "a.png"],
+    ["encode", "a.png", "--model"],
+    ["encode", "a.png", "--fast"],
+]
+
+
+@BOTH
+@pytest.mark.parametrize("words", WRONG_WORDS, ids=" ".join)
+def test_wrong_words_get_one_line(run, words):
+    result = run(*words)
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2 and result.stdout == b""
+    assert len(lines) == 1 and lines[0].startswith("vqvae: error: ") and "--help" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (["--recipe", "best"], "unknown recipe 'best'"),
+        (["--recipe", "no.json"], "no.json: no such file"),
+        (["--batch-size", "0"], "batch_size was given as 0"),
+        (["--batch-size", "many"], "invalid int value: 'many'"),
+        (["--image-size", "28"], "'28' is no HEIGHTxWIDTH"),
+        (["--ctx", "tpu"], "unknown device 'tpu'"),
+        (["--ctx", "gpu(99)"], "device 'gpu(99)' does not exist"),
+        (["--ctx", "cpu,cpu"], "names a device twice"),
+        (["--data", "/no/such/folder"], "no data at '/no/such/folder'"),
+        (["--model", "vqvae"], "unknown model 'vqvae'"),
+    ],
+)
+def test_wrong_training_settings_get_one_line(tmp_path, words, text):
+    result = run_python("train", "-o", tmp_path / "run", *words)
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2 and len(lines) == 1 and text in lines[0]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "encode", "decode", "reconstruct", "export"])
+def test_every_command_has_help(command):
+    result = run_python(command, "--help")
+    assert result.returncode == 0 and command.encode() in result.stdout
+    assert run_cpp("--help").returncode == 0
+
+
+def test_module_and_script_are_one(exported):
+    words = ["encode", str(DIGITS[1]), "--model", str(exported)]
+    result = subprocess.run([sys.executable, "-m", "vqvae_gluon", *words], stdout=subprocess.PIPE, check=True)
+    assert result.stdout == run_python(*words).stdout
+
+
+def imported_by(statement):
+    code = f"import sys; {statement}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout.decode().split())
+
+
+def test_imports_stay_light(exported):
+    assert not {"mxnet", "numpy"} & imported_by("import vqvae_gluon")
+    assert not {"mxnet", "numpy"} & imported_by("from vqvae_gluon.cli import _parser; _parser()")
+    predict = f"from vqvae_gluon import Predictor; Predictor({str(exported)!r}).encode({str(DIGITS[0])!r})"
+    loaded = imported_by(predict) - imported_by("import mxnet")
+    assert {name for name in loaded if "." not in name and not name.startswith("_")} == {"vqvae_gluon"}
+
+
+def test_a_reader_that_stops_early_gets_no_traceback(exported):
+    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "encode", str(DIGITS[0]), "--model", str(exported)]
+    encode = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    encode.stdout.close()
+    assert b"Traceback" not in encode.stderr.read()
+    encode.wait()
+
+
+def test_program_says_when_it_cannot_print(exported):
+    with open("/dev/full", "w") as full:
+        words = [str(PROGRAM), "encode", str(DIGITS[0]), "--model", str(exported)]
+        result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert result.returncode == 2 and result.stderr == b"vqvae: error: standard output: cannot be written\n"

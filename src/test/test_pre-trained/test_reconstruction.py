@@ -1,0 +1,68 @@
+"""The pre-trained model reconstructs in Python and in C++, and both agree to the last byte.
+
+The counterpart of the seed's own test, whose C++ half failed.
+"""
+import subprocess
+
+import numpy as np
+import pytest
+
+from conftest import DIGITS, PRETRAINED, ROOT, run_cpp, run_python
+from vqvae_gluon import Predictor, get_model, load_dataset, read_image, to_bytes
+from vqvae_gluon.data import to_unit
+
+# Per pixel in [0, 1], for each of the ten digits; the mean over the test set is 0.003.
+WORST_ERROR = 0.008
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(PRETRAINED)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_dataset("mnist")
+
+
+def test_the_ten_images_are_test_digits_one_a_class(mnist):
+    images = np.stack([read_image(path, 1, (28, 28), strict=True) for path in DIGITS])
+    for digit, image in enumerate(images):
+        same = (mnist.test.images == image).all(axis=(1, 2, 3))
+        assert mnist.test.labels[same].tolist() == [digit]
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_digit_is_reconstructed_alike_in_python_and_cpp(digit, tmp_path):
+    path = DIGITS[digit]
+    codes = [run("encode", path).stdout for run in (run_python, run_cpp)]
+    assert codes[0] == codes[1]
+    for run, name in ((run_python, "python.png"), (run_cpp, "cpp.png")):
+        assert run("reconstruct", path, tmp_path / name).returncode == 0
+    assert (tmp_path / "python.png").read_bytes() == (tmp_path / "cpp.png").read_bytes()
+    original, reconstruction = (
+        to_unit(read_image(file, 1, (28, 28), strict=True)) for file in (path, tmp_path / "cpp.png")
+    )
+    assert np.square(original - reconstruction).mean() < WORST_ERROR
+
+
+@pytest.mark.parametrize("batch_size", [1, 128])
+def test_all_test_images_agree_in_codes_and_bytes(predictor, mnist, tmp_path, batch_size):
+    images = mnist.test.images
+    images.tofile(tmp_path / "images")
+    files = [tmp_path / name for name in ("images", "codes", "reconstructions")]
+    command = [ROOT / "cpp" / "build" / "bulk", PRETRAINED, batch_size, *files]
+    subprocess.run([str(word) for word in command], check=True)
+    codes = predictor.encode(images)
+    np.testing.assert_array_equal(np.fromfile(files[1], np.uint8).reshape(codes.shape), codes)
+    reconstructions = to_bytes(predictor.decode(codes))
+    np.testing.assert_array_equal(np.fromfile(files[2], np.uint8).reshape(reconstructions.shape), reconstructions)
+
+
+def test_get_model_finds_the_pre_trained_parameters(predictor):
+    import mxnet as mx
+
+    images = np.stack([read_image(path, 1, (28, 28)) for path in DIGITS])
+    output = get_model("vqvae_emadl", pretrained=True)(mx.nd.array(to_unit(images)))
+    np.testing.assert_array_equal(output.codes.asnumpy(), predictor.encode(images))
+    np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), atol=1e-5)
