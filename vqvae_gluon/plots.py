@@ -16,14 +16,13 @@ def reconstruction_name(index: int, epoch: int, batch_size: int) -> str:
 def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
     """Draw rows of images, each a title and (N, C, H, W) uint8, all of one N."""
     count = len(rows[0][1])
-    height = 1.15 * len(rows)
-    figure, axes = plt.subplots(len(rows), count, figsize=(count, height), squeeze=False)
-    for line, (title, images) in zip(axes, rows):
-        for axis, image in zip(line, images):
-            axis.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
-            axis.axis("off")
-        line[0].set_title(title, loc="left", fontsize=9)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.25 / height, 0.06, 0.3)
+    figure, axes = plt.subplots(len(rows), figsize=(count, 1.25 * len(rows)), constrained_layout=True)
+    for axis, (title, images) in zip(np.atleast_1d(axes), rows):
+        framed = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=255)
+        line = np.concatenate(list(framed), axis=2)  # one picture a row: hundreds of axes are slow
+        axis.imshow(line.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
+        axis.axis("off")
+        axis.set_title(title, loc="left", fontsize=9)
     figure.savefig(path, dpi=100, metadata=_NO_CLOCK)
     plt.close(figure)
 

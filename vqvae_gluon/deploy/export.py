@@ -73,15 +73,7 @@ def export_run(folder: Path) -> Dict[str, Any]:
 
 def restore_model(checkpoint: Checkpoint) -> VQVAE:
     """Return the Gluon model of a checkpoint, on the CPU."""
-    recipe = checkpoint.recipe
-    model = get_model(
-        recipe.model,
-        num_embeddings=recipe.num_embeddings,
-        embedding_dim=recipe.embedding_dim,
-        update=recipe.update,
-        channels=recipe.channels,
-        image_size=recipe.image_size,
-    )
+    model = get_model(checkpoint.recipe.model, **checkpoint.recipe.model_settings())
     model.initialize()
     for name, parameter in model.collect_params().items():
         parameter.set_data(mx.nd.array(checkpoint.weights[name]))

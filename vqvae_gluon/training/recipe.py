@@ -102,6 +102,11 @@ class Recipe:
             settings["image_size"] = tuple(settings["image_size"])  # JSON has no tuples
         return Recipe(**settings)
 
+    def model_settings(self) -> Dict[str, Any]:
+        """Return what :func:`get_model` takes besides the name."""
+        names = ("num_embeddings", "embedding_dim", "update", "channels", "image_size")
+        return {name: getattr(self, name) for name in names}
+
     def to_json(self) -> str:
         """Return the recipe as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

@@ -1,7 +1,7 @@
 """The training loop."""
 import math
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -9,7 +9,7 @@ from gluoncv.utils import LRScheduler
 from mxnet import autograd, gluon
 from tqdm import tqdm
 
-from ..data import Dataset, batches, to_unit
+from ..data import Dataset, batches, to_bytes, to_unit
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
 from ..metrics import CodeCounts
@@ -29,6 +29,17 @@ from .recipe import Recipe
 
 _EVALUATION_BATCH = 100
 _KMEANS_IMAGES = 1000
+
+
+class Part(NamedTuple):
+    """What one device computed of a batch of N images.
+
+    ``terms``: see :func:`loss_terms`; ``squared_error`` (N,) is summed over an image.
+    """
+
+    output: VQVAEOutput
+    terms: List[mx.nd.NDArray]
+    squared_error: mx.nd.NDArray
 
 
 class EpochMeter:
@@ -157,8 +168,7 @@ class Training:
         """Return the metrics of the whole validation split."""
         meter = self._meter()
         for batch in batches(self.dataset.validation.images, _EVALUATION_BATCH):
-            images = mx.nd.array(to_unit(batch), ctx=self.ctx[0])
-            self._measure(meter, [(self.model(images), images)])
+            self._measure(meter, [self._forward(mx.nd.array(to_unit(batch), ctx=self.ctx[0]))])
         return meter.summary()
 
     def train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
@@ -178,26 +188,27 @@ class Training:
                 bar.set_postfix(_short(meter.summary()), refresh=False)
         return meter.summary()
 
-    def _step(self, batch: np.ndarray) -> list:
+    def _forward(self, images: mx.nd.NDArray) -> Part:
+        output = self.model(images)
+        terms = loss_terms(output, images, self.recipe.reconstruction_loss)
+        is_squared_error = self.recipe.reconstruction_loss == "mse"
+        return Part(output, terms, terms[0] if is_squared_error else loss_terms(output, images)[0])
+
+    def _step(self, batch: np.ndarray) -> List[Part]:
         slices = gluon.utils.split_and_load(to_unit(batch), self.ctx, even_split=False)
         with autograd.record():
-            parts = [(self.model(images), images) for images in slices]
-            losses = [
-                total_loss(loss_terms(output, images, self.recipe.reconstruction_loss), self.recipe.beta)
-                for output, images in parts
-            ]
+            parts = [self._forward(images) for images in slices]
+            losses = [total_loss(part.terms, self.recipe.beta) for part in parts]
         autograd.backward(losses)
         self.trainer.step(len(batch))
         return parts
 
-    def _measure(self, meter: EpochMeter, parts: list, batch_number: Optional[int] = None) -> None:
-        for output, images in parts:
-            terms = loss_terms(output, images, self.recipe.reconstruction_loss)
-            squared_error = loss_terms(output, images)[0].asnumpy()
-            values = mx.nd.stack(*terms).asnumpy()
-            if not np.isfinite(values).all():
+    def _measure(self, meter: EpochMeter, parts: List[Part], batch_number: Optional[int] = None) -> None:
+        for part in parts:
+            terms = np.stack([term.asnumpy() for term in part.terms])
+            if not np.isfinite(terms).all():
                 raise VQVAEError(self._divergence(batch_number))
-            meter.update(values, squared_error, output.codes.asnumpy())
+            meter.update(terms, part.squared_error.asnumpy(), part.output.codes.asnumpy())
 
     def _divergence(self, batch_number: Optional[int]) -> str:
         saved = list_checkpoints(self.folder)
@@ -207,9 +218,9 @@ class Training:
         where = "in validation" if batch_number is None else f"in batch {batch_number}"
         return f"the loss is not finite in epoch {self.epoch}, {where}; {good}; try a lower learning rate"
 
-    def _move_codebook(self, parts: list, rng: np.random.RandomState) -> None:
-        z = np.concatenate([output.z.asnumpy() for output, _ in parts])
-        codes = np.concatenate([output.codes.asnumpy() for output, _ in parts])
+    def _move_codebook(self, parts: List[Part], rng: np.random.RandomState) -> None:
+        z = np.concatenate([part.output.z.asnumpy() for part in parts])
+        codes = np.concatenate([part.output.codes.asnumpy() for part in parts])
         self.averages.step(z, codes, rng)
 
     def _start_codebook(self, rng: np.random.RandomState) -> None:
@@ -307,14 +318,7 @@ class Training:
 
     def _build_model(self) -> VQVAE:
         recipe = self.recipe
-        model = get_model(
-            recipe.model,
-            num_embeddings=recipe.num_embeddings,
-            embedding_dim=recipe.embedding_dim,
-            update=recipe.update,
-            channels=recipe.channels,
-            image_size=recipe.image_size,
-        )
+        model = get_model(recipe.model, **recipe.model_settings())
         mx.random.seed(recipe.seed)
         np.random.seed(recipe.seed)  # MXNet's initializers draw from both
         start = {"normal": mx.init.Normal(0.01), "xavier": mx.init.Xavier()}[recipe.initializer]
@@ -361,14 +365,8 @@ class Training:
             output = self.model(mx.nd.array(to_unit(images), ctx=self.ctx[0]))
             draw_rows(
                 self.folder / reconstruction_name(index, self.epoch - 1, self.recipe.batch_size),
-                [("original", images), ("reconstruction", _bytes(output.reconstruction))],
+                [("original", images), ("reconstruction", to_bytes(output.reconstruction.asnumpy()))],
             )
-
-
-def _bytes(images: mx.nd.NDArray) -> np.ndarray:
-    from ..data import to_bytes
-
-    return to_bytes(images.asnumpy())
 
 
 def _pictures(images: np.ndarray, pictures: int = 5, columns: int = 8) -> Iterator[np.ndarray]:
