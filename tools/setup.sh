@@ -4,16 +4,16 @@
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Prints the first Python that MXNet 1.9.1 can run on.
+# Prints the first Python that will do: MXNet 1.9.1 runs on 3.8 to 3.11, the package with MNIST from 3.10.
 find_python() {
   local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3.8 python3 python; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 8) <= sys.version_info < (3, 12))' 2>/dev/null; then
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3 python; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' 2>/dev/null; then
       command -v "$candidate"
       return
     fi
   done
-  fail "no Python 3.8 to 3.11 found (MXNet 1.9.1 needs NumPy below 1.24); install one and run: PYTHON=/path/to/python3.11 bash $0"
+  fail "no Python 3.10 or 3.11 found, which MXNet 1.9.1 and the MNIST package need; install one and run: PYTHON=/path/to/python3.11 bash $0"
 }
 
 # System packages are looked for by what they bring, so that any way of installing them will do.

