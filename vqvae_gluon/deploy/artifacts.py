@@ -24,9 +24,10 @@ Parameters = Dict[str, mx.nd.NDArray]
 
 
 class Component(NamedTuple):
-    """One exported network, checked: its graph, ``arg:``/``aux:`` parameters and ``data`` shape (C, H, W)."""
+    """One exported network, checked: its files, graph, ``arg:``/``aux:`` parameters and ``data`` shape (C, H, W)."""
 
-    folder: Path
+    symbol_file: Path
+    parameter_file: Path
     symbol: mx.sym.Symbol
     parameters: Parameters
     input_shape: Tuple[int, int, int]
@@ -35,11 +36,15 @@ class Component(NamedTuple):
         """Return the network, ready to run on a device for any batch size."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MXNet asks for the input's type, which is float32
-            block = gluon.SymbolBlock.imports(
-                str(self.folder / SYMBOL), ["data"], str(self.folder / PARAMETERS), ctx
-            )
+            block = gluon.SymbolBlock.imports(str(self.symbol_file), ["data"], str(self.parameter_file), ctx)
         block.hybridize(static_alloc=True, static_shape=True)
         return block
+
+
+def pretrained_folder() -> Path:
+    """Return the folder of the trained models that come with the package."""
+    checkout = Path(__file__).resolve().parents[2] / "pre-trained"
+    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / "pretrained"
 
 
 def find_model(folder: Optional[Union[str, Path]] = None) -> Path:
@@ -47,32 +52,34 @@ def find_model(folder: Optional[Union[str, Path]] = None) -> Path:
 
     ``folder`` is that folder or the run around it (``<run>/model``); default: ``pre-trained``.
     """
-    if folder is None:
-        folder = Path(__file__).resolve().parents[2] / "pre-trained"
-    folder = Path(folder)
+    folder = pretrained_folder() if folder is None else Path(folder)
     for candidate in (folder, folder / "model"):
         if (candidate / ENCODER).is_dir() and (candidate / DECODER).is_dir():
             return candidate
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
 
 
-def load_component(model: Path, name: str) -> Component:
-    """Read and check one exported network of :func:`find_model`'s folder.
+def load_part(model: Path, name: str) -> Component:
+    """Read and check the encoder or the decoder in :func:`find_model`'s folder, see :func:`load_component`."""
+    return load_component(model / name / SYMBOL, model / name / PARAMETERS, model.parent / "manifest.json")
+
+
+def load_component(symbol_file: Path, parameter_file: Path, manifest: Path) -> Component:
+    """Read and check one exported network.
 
     Raises
     ------
     VQVAEError
-        If a file is missing, damaged or not the one the manifest names, or if graph and
-        parameters do not belong together.
+        If a file is missing, damaged or not the one the manifest (where there is one) names, or if
+        graph and parameters do not belong together.
     """
-    folder = model / name
-    for file in (SYMBOL, PARAMETERS):
-        _check_digest(model, folder / file)
-    symbol = _load_symbol(folder / SYMBOL)
-    parameters = load_arrays(folder / PARAMETERS)
-    input_shape = _input_shape(folder / SYMBOL, symbol)
-    _check_parameters(folder, symbol, parameters, input_shape)
-    return Component(folder, symbol, parameters, input_shape)
+    for file in (symbol_file, parameter_file):
+        _check_digest(manifest, file)
+    symbol = _load_symbol(symbol_file)
+    parameters = load_arrays(parameter_file)
+    component = Component(symbol_file, parameter_file, symbol, parameters, _input_shape(symbol_file, symbol))
+    _check_parameters(component)
+    return component
 
 
 def load_arrays(path: Path) -> Parameters:
@@ -92,7 +99,7 @@ def load_parameters(model: VQVAE, root: Optional[Union[str, Path]], ctx: mx.Cont
     folder = find_model(root)
     arrays = {}
     for name in (ENCODER, DECODER):
-        for key, array in load_component(folder, name).parameters.items():
+        for key, array in load_part(folder, name).parameters.items():
             arrays[key.split(":", 1)[1]] = array
     parameters = model.collect_params()
     for name, parameter in parameters.items():
@@ -107,13 +114,12 @@ def load_parameters(model: VQVAE, root: Optional[Union[str, Path]], ctx: mx.Cont
         parameter.set_data(arrays[name])
 
 
-def _check_digest(model: Path, path: Path) -> None:
-    manifest = model.parent / "manifest.json"
+def _check_digest(manifest: Path, path: Path) -> None:
     if not manifest.exists():
         return
     try:
         digests = json.loads(read_bytes(manifest))["files"]
-        expected = digests.get(path.relative_to(model.parent).as_posix())
+        expected = digests.get(path.relative_to(manifest.parent).as_posix())
     except (ValueError, KeyError, AttributeError, TypeError):
         raise VQVAEError(f"{manifest}: is damaged") from None
     if expected is not None and sha256(path) != expected:
@@ -140,17 +146,15 @@ def _input_shape(path: Path, symbol: mx.sym.Symbol) -> Tuple[int, int, int]:
         raise VQVAEError(f"{path}: does not give the shape of data; export it with vqvae export") from None
 
 
-def _check_parameters(
-    folder: Path, symbol: mx.sym.Symbol, parameters: Parameters, input_shape: Tuple[int, int, int]
-) -> None:
+def _check_parameters(component: Component) -> None:
+    _, path, symbol, parameters, input_shape = component
     try:
         arguments, _, states = symbol.infer_shape(data=(1, *input_shape))
     except mx.MXNetError:
-        raise VQVAEError(f"{folder / SYMBOL}: the graph does not accept its own input shape") from None
+        raise VQVAEError(f"{component.symbol_file}: the graph does not accept its own input shape") from None
     expected = {f"arg:{name}": shape for name, shape in zip(symbol.list_arguments(), arguments)}
     expected.update((f"aux:{name}", shape) for name, shape in zip(symbol.list_auxiliary_states(), states))
     del expected["arg:data"]
-    path = folder / PARAMETERS
     for name, shape in expected.items():
         if name not in parameters:
             raise VQVAEError(f"{path}: lacks {name}, which the graph needs; it is from another model")

@@ -4,12 +4,12 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import mxnet as mx
 import numpy as np
 from gluoncv.utils import export_block
-from mxnet.gluon import Block
+from mxnet.gluon import Block, HybridBlock
 
 from .. import __version__
 from ..errors import VQVAEError
@@ -37,10 +37,19 @@ def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
     ):
         path = folder / name / "model_0"
         path.parent.mkdir(parents=True, exist_ok=True)
-        export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
-        _note_input_shape(Path(f"{path}-symbol.json"), shape)
+        export_network(path, network, shape, epoch)
     codebook = model.quantizer.embeddings.data()
     mx.nd.save(str(folder / ENCODER / f"model_0-vectorquantize0-{epoch:04d}.params"), {CODEBOOK: codebook})
+
+
+def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int], epoch: int = 0) -> None:
+    """Write ``<path>-symbol.json`` and ``<path>-<epoch>.params`` of a network for inputs (N, *shape)."""
+    export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
+    # The graph takes any batch size and, being convolutional, would take any image size: the
+    # size it was trained for must be written down for whoever loads it. 0 stands for any.
+    symbol = mx.sym.load(f"{path}-symbol.json")
+    symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
+    symbol.save(f"{path}-symbol.json")
 
 
 def export_run(folder: Path) -> Dict[str, Any]:
@@ -103,10 +112,3 @@ def _use_plain_form(block: Block) -> None:
     if isinstance(block, UpConvolution):
         block.plain = True
 
-
-def _note_input_shape(path: Path, shape: tuple) -> None:
-    # The graph takes any batch size and, being convolutional, would take any image size: the
-    # size it was trained for must be written down for whoever loads it. 0 stands for any.
-    symbol = mx.sym.load(str(path))
-    symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
-    symbol.save(str(path))

@@ -8,7 +8,7 @@ import numpy as np
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
-from .artifacts import CODEBOOK, DECODER, ENCODER, find_model, load_component
+from .artifacts import CODEBOOK, DECODER, ENCODER, find_model, load_part
 
 File = Union[str, Path]
 Images = Union[File, Sequence[File], np.ndarray]
@@ -50,9 +50,9 @@ class Predictor:
         if batch_size < 1:
             raise VQVAEError(f"batch_size was given as {batch_size}: it must be at least 1")
         folder = find_model(model)
-        encoder, decoder = (load_component(folder, name) for name in (ENCODER, DECODER))
+        encoder, decoder = (load_part(folder, name) for name in (ENCODER, DECODER))
         if f"arg:{CODEBOOK}" not in encoder.parameters:
-            raise VQVAEError(f"{encoder.folder}: holds no codebook {CODEBOOK}")
+            raise VQVAEError(f"{encoder.parameter_file}: holds no codebook {CODEBOOK}")
         self.ctx = ctx
         self.batch_size = batch_size
         self.strict = strict

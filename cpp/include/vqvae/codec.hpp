@@ -230,7 +230,7 @@ class Codec {
   static ArrayList::Array find_codebook(const std::filesystem::path& model, const detail::Component& encoder) {
     const std::string name = "arg:vectorquantize0_embeddings";
     if (!encoder.arrays.contains(name) || encoder.arrays.at(name).shape.size() != 2) {
-      throw Error((model / "vqvae.Encoder").string() + ": holds no codebook vectorquantize0_embeddings");
+      throw Error((model / "vqvae.Encoder" / "model_0_newest-0000.params").string() + ": holds no codebook vectorquantize0_embeddings");
     }
     return encoder.arrays.at(name);
   }

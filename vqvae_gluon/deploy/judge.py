@@ -1,0 +1,32 @@
+"""A classifier that tells how much of a digit a reconstruction keeps."""
+from pathlib import Path
+from typing import Optional, Union
+
+import mxnet as mx
+import numpy as np
+
+from ..data.dataset import batches
+from .artifacts import load_component, pretrained_folder
+
+SYMBOL, PARAMETERS = "lenet-symbol.json", "lenet-0000.params"
+
+
+class Judge:
+    """The LeNet in ``pre-trained/judge`` (see its manifest for its own accuracy).
+
+    Raises VQVAEError if its files are missing, damaged or not those of the manifest.
+    """
+
+    def __init__(self, folder: Optional[Union[str, Path]] = None, ctx: mx.Context = mx.cpu()) -> None:
+        folder = Path(folder) if folder else pretrained_folder() / "judge"
+        self.ctx = ctx
+        self._network = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json").network(ctx)
+
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """Return the digits (N,) of images (N, 1, 28, 28), float32 in [0, 1]."""
+        scores = [self._network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
+        return np.concatenate(scores).argmax(axis=1)
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Return the share of images whose digit is their label."""
+        return float((self.classify(images) == labels).mean())
