@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import sys
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
@@ -103,6 +104,12 @@ def _add_predictions(commands: argparse._SubParsersAction) -> None:
         command.add_argument("--model", metavar="DIR", help=_MODEL_HELP)
     for command in (encode, reconstruct):
         command.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+        command.add_argument(
+            "--explain",
+            action="store_true",
+            help="print the shape, range and checksum of the tensor that enters the encoder (standard error)",
+        )
+        command.add_argument("--dump-input", metavar="FILE", help="write that tensor as raw float32")
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -178,13 +185,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(json.dumps(metrics, indent=2))
         return
     for name, value in metrics.items():
-        print(f"{name:16} {value:.5f}" if isinstance(value, float) else f"{name:16} {value}")
+        print(f"{name:32} {value:.5f}" if isinstance(value, float) else f"{name:32} {value}")
 
 
 def _encode(options: argparse.Namespace) -> None:
     from .deploy.codes_file import format_codes
 
-    sys.stdout.write(format_codes(_predictor(options).encode(options.image)[0]))
+    predictor = _predictor(options)
+    sys.stdout.write(format_codes(predictor.encode(_read_tensor(predictor, options))[0]))
 
 
 def _decode(options: argparse.Namespace) -> None:
@@ -196,7 +204,22 @@ def _decode(options: argparse.Namespace) -> None:
 
 
 def _reconstruct(options: argparse.Namespace) -> None:
-    _write(options.output, _predictor(options).reconstruct(options.image))
+    predictor = _predictor(options)
+    _write(options.output, predictor.reconstruct(_read_tensor(predictor, options)))
+
+
+def _read_tensor(predictor: Any, options: argparse.Namespace) -> Any:
+    """Return the image as it enters the encoder, after showing it if asked to."""
+    tensor = predictor.to_tensor(options.image)
+    if options.explain:
+        print(f"input shape: {tensor.shape} {tensor.dtype}", file=sys.stderr)
+        print(f"input range: {tensor.min():.9g} to {tensor.max():.9g}", file=sys.stderr)
+        print(f"input CRC-32: {zlib.crc32(tensor.tobytes()):08x}", file=sys.stderr)
+    if options.dump_input:
+        from .files import write_bytes
+
+        write_bytes(options.dump_input, tensor.tobytes())
+    return tensor
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -41,7 +41,7 @@ def get_model_list() -> List[str]:
 
 def get_model(
     name: str,
-    pretrained: bool = False,
+    pretrained: Union[bool, str] = False,
     root: Optional[Union[str, Path]] = None,
     ctx: mx.Context = mx.cpu(),
     **kwargs: Any,
@@ -52,10 +52,11 @@ def get_model(
     ----------
     name : str
         One of :func:`get_model_list`, in any case.
-    pretrained : bool
-        Load trained parameters; without, the model is not initialized.
+    pretrained : bool or str
+        Load trained parameters: those of ``root`` (True), or of its subfolder of this name ('emadl': the
+        seed's configuration). Without, the model is not initialized.
     root : path, optional
-        The folder with the trained model (a run of ``vqvae train``); default: ``pre-trained``.
+        A run of ``vqvae train``; default: the models that come with the package.
     ctx : mx.Context
         Where pre-trained parameters go.
     **kwargs
@@ -73,7 +74,8 @@ def get_model(
     except TypeError as error:
         raise VQVAEError(f"model {name!r}: {error}") from None
     if pretrained:
-        from .deploy.artifacts import load_parameters
+        from .deploy.artifacts import load_parameters, pretrained_folder
 
-        load_parameters(model, root, ctx)
+        folder = Path(root) if root else pretrained_folder()
+        load_parameters(model, folder / pretrained if isinstance(pretrained, str) else folder, ctx)
     return model

@@ -23,6 +23,8 @@ IMAGE is a PNG, JPEG or BMP file; colour is converted to grayscale and another s
 
 options:
   --model DIR   a run of 'vqvae train' or its model folder (default: the pre-trained model)
+  --explain     print the shape, range and checksum of the tensor that enters the encoder (standard error)
+  --dump-input FILE   write that tensor as raw float32
   --strict      refuse what would have to be converted
   -h, --help    show this help message and exit
 )";
@@ -48,17 +50,19 @@ class QuietLibraries {
 
 struct Options {
   std::vector<std::string> words;
-  std::string model = VQVAE_PRETRAINED;
-  bool strict = false, help = false;
+  std::string model = VQVAE_PRETRAINED, dump;
+  bool strict = false, explain = false, help = false;
 };
 
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--model") {
-      if (++i == arguments.size()) throw vqvae::Error("--model needs a folder; see vqvae --help");
-      options.model = arguments[i];
+    if (word == "--model" || word == "--dump-input") {
+      if (++i == arguments.size()) throw vqvae::Error(word + " needs a path; see vqvae --help");
+      (word == "--model" ? options.model : options.dump) = arguments[i];
+    } else if (word == "--explain") {
+      options.explain = true;
     } else if (word == "--strict") {
       options.strict = true;
     } else if (word == "-h" || word == "--help") {
@@ -78,7 +82,19 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   return vqvae::parse_codes(path, text, codec);
 }
 
-void run(const Options& options) {
+/// Return the codes of an image file, after showing on the way what enters the encoder.
+vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& explanation) {
+  const vqvae::Image image = codec.read_image(options.words[1], options.strict);
+  const std::vector<float> tensor = codec.to_tensor(image);
+  vqvae::Shape shape{1};
+  shape.insert(shape.end(), codec.image_shape().begin(), codec.image_shape().end());
+  if (options.explain) explanation = vqvae::explain(tensor, shape);
+  if (!options.dump.empty()) vqvae::write_file(options.dump, vqvae::detail::to_bytes(tensor));
+  return codec.encode(image);
+}
+
+/// Run the command and return what it has to say of the encoder's input.
+std::string run(const Options& options) {
   const std::vector<std::string>& words = options.words;
   if (words.empty()) throw vqvae::Error("no command was given: encode, decode or reconstruct; see vqvae --help");
   const std::string& command = words[0];
@@ -90,17 +106,19 @@ void run(const Options& options) {
   }
   const QuietLibraries quiet;
   vqvae::Codec codec(options.model);
+  std::string explanation;
   if (command == "decode") {
     vqvae::write_png(words[2], codec.decode(read_codes(words[1], codec)));
-    return;
+    return explanation;
   }
-  const vqvae::Codes codes = codec.encode(codec.read_image(words[1], options.strict));
+  const vqvae::Codes codes = encode(codec, options, explanation);
   if (command == "reconstruct") {
     vqvae::write_png(words[2], codec.decode(codes));
-    return;
+    return explanation;
   }
   std::cout << vqvae::format_codes(codes, codec.codes_shape()[1]) << std::flush;
   if (!std::cout) throw vqvae::Error("standard output: cannot be written");
+  return explanation;
 }
 
 }  // namespace
@@ -111,7 +129,7 @@ int main(int count, char** values) {
     if (options.help) {
       std::cout << usage;
     } else {
-      run(options);
+      std::cerr << run(options);
     }
     return 0;
   } catch (const std::exception& error) {

@@ -94,7 +94,7 @@ def load_arrays(path: Path) -> Parameters:
     return arrays
 
 
-def load_parameters(model: VQVAE, root: Optional[Union[str, Path]], ctx: mx.Context) -> None:
+def load_parameters(model: VQVAE, root: Union[str, Path], ctx: mx.Context) -> None:
     """Initialize a Gluon model with exported parameters; raise VQVAEError if they do not fit."""
     folder = find_model(root)
     arrays = {}

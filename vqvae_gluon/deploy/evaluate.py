@@ -7,11 +7,14 @@ import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import batches, load_dataset, to_unit
+from ..data import load_dataset, to_unit
 from ..files import read_bytes
-from ..metrics import CodeCounts, psnr
+from ..metrics import CodeCounts, psnr, ssim
 from .artifacts import find_model
+from .judge import Judge
 from .predictor import Predictor
+
+_SSIM_WINDOW = 11
 
 
 def evaluate_model(
@@ -20,26 +23,46 @@ def evaluate_model(
     split: str = "test",
     ctx: mx.Context = mx.cpu(),
 ) -> Dict[str, Any]:
-    """Return ``images``, ``mse`` per pixel, ``psnr`` in dB, ``perplexity`` and ``codes_used`` of a split.
+    """Measure a model on a whole split.
 
-    ``data`` is a source of :func:`load_dataset`; default: what the model's manifest names.
-    Raises VQVAEError for a missing or damaged model or data set.
+    Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
+    must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
+    LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
+    default: what the model's manifest names.
+
+    Raises VQVAEError for a missing or damaged model, judge or data set.
     """
     predictor = Predictor(model, ctx)
     recipe = _recipe(find_model(model))
     channels, *size = predictor.image_shape
     dataset = load_dataset(data or recipe.get("data", "mnist"), channels, tuple(size), recipe.get("seed", 0))
-    images = dataset.split(split).images
+    images, labels = dataset.split(split)
+    judge = Judge(ctx=ctx) if labels is not None else None
     counts = CodeCounts(len(predictor.codebook))
-    squared_error = 0.0
+    squared_error, similarity, right = 0.0, 0.0, np.zeros(2, int)
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
-        for batch in batches(images, predictor.batch_size):
-            codes = predictor.encode(batch)
+        for start in range(0, len(images), predictor.batch_size):
+            batch = slice(start, start + predictor.batch_size)
+            originals = to_unit(images[batch])
+            codes = predictor.encode(originals)
+            reconstructions = predictor.decode(codes)
             counts.update(codes)
-            squared_error += np.square(predictor.decode(codes) - to_unit(batch)).sum(dtype=np.float64)
-            bar.update(len(batch))
-    mse = float(squared_error / images.size)
-    return {"split": split, "images": len(images), "mse": mse, "psnr": psnr(mse), **counts.summary()}
+            squared_error += np.square(reconstructions - originals).sum(dtype=np.float64)
+            if min(size) >= _SSIM_WINDOW:
+                similarity += ssim(originals, reconstructions).sum()
+            if judge:
+                right += [(judge.classify(x) == labels[batch]).sum() for x in (originals, reconstructions)]
+            bar.update(len(originals))
+    metrics = {"split": split, "images": len(images), "mse": float(squared_error / images.size)}
+    metrics["psnr"] = psnr(metrics["mse"])
+    if min(size) >= _SSIM_WINDOW:
+        metrics["ssim"] = float(similarity / len(images))
+    metrics.update(counts.summary())
+    if judge:
+        metrics["judge_accuracy_originals"], metrics["judge_accuracy_reconstructions"] = (
+            float(share) for share in right / len(images)
+        )
+    return metrics
 
 
 def _recipe(folder: Path) -> Dict[str, Any]:

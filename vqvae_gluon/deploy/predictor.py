@@ -76,7 +76,7 @@ class Predictor:
         ``images``: a file, a list of files, or an array (N, C, H, W) of uint8, or of floats in
         [0, 1]. Raises VQVAEError for an unreadable file, another shape, type or range.
         """
-        images = self._as_images(images)
+        images = self.to_tensor(images)
         codes = [
             self._encoder(mx.nd.array(piece, ctx=self.ctx))[1].asnumpy() for piece in self._pieces(images)
         ]
@@ -102,7 +102,8 @@ class Predictor:
         for start in range(0, len(array), self.batch_size):
             yield array[start : start + self.batch_size]
 
-    def _as_images(self, images: Images) -> np.ndarray:
+    def to_tensor(self, images: Images) -> np.ndarray:
+        """Return what enters the encoder: (N, C, H, W) float32 in [0, 1], see :meth:`encode`."""
         if isinstance(images, (str, Path)):
             images = [images]
         if isinstance(images, (list, tuple)) and all(isinstance(file, (str, Path)) for file in images):

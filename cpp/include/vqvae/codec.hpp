@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <string>
@@ -18,6 +20,13 @@
 namespace vqvae {
 
 namespace detail {
+
+/// Return the bytes of floats, as they lie in memory.
+inline std::string to_bytes(const std::vector<float>& values) {
+  std::string bytes(values.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
 
 /// Read "(0, 1, 28, 28)"; 0 stands for any batch size.
 inline Shape parse_shape(const std::string& text) {
@@ -142,6 +151,15 @@ class Codec {
     return vqvae::read_image(file, image_shape_[0], image_shape_[1], image_shape_[2], strict);
   }
 
+  /// Return what enters the encoder: byte / 255 in channel, row, column order. Throws Error for another shape.
+  std::vector<float> to_tensor(const Image& image) const {
+    check(image);
+    std::vector<float> tensor(image.bytes.size());
+    std::transform(image.bytes.begin(), image.bytes.end(), tensor.begin(),
+                   [](char byte) { return static_cast<float>(static_cast<unsigned char>(byte)) / 255.0F; });
+    return tensor;
+  }
+
   /// Return the codes of one image.
   Codes encode(const Image& image) { return encode(std::vector<Image>{image}).front(); }
 
@@ -156,10 +174,8 @@ class Codec {
       const std::size_t stop = std::min<std::size_t>(images.size(), start + batch_size_);
       std::vector<float> input(size * batch_size_);
       for (std::size_t i = start; i < stop; ++i) {
-        check(images[i]);
-        std::transform(images[i].bytes.begin(), images[i].bytes.end(),
-                       input.begin() + static_cast<std::ptrdiff_t>((i - start) * size),
-                       [](char byte) { return static_cast<float>(static_cast<unsigned char>(byte)) / 255.0F; });
+        const std::vector<float> tensor = to_tensor(images[i]);
+        std::copy(tensor.begin(), tensor.end(), input.begin() + static_cast<std::ptrdiff_t>((i - start) * size));
       }
       encoder_.forward(input);
       const std::vector<float> codes = encoder_.output(1);
@@ -266,6 +282,16 @@ class Codec {
   ArrayList::Array codebook_;
   Executor encoder_, decoder_;
 };
+
+/// Return three lines on a tensor of a shape: shape, range and CRC-32 of its bytes. Python's `vqvae encode
+/// --explain` prints the same.
+inline std::string explain(const std::vector<float>& tensor, const Shape& shape) {
+  const auto [low, high] = std::minmax_element(tensor.begin(), tensor.end());
+  char range[64], checksum[16];
+  std::snprintf(range, sizeof range, "%.9g to %.9g", static_cast<double>(*low), static_cast<double>(*high));
+  std::snprintf(checksum, sizeof checksum, "%08x", detail::crc32(detail::to_bytes(tensor)));
+  return "input shape: " + to_string(shape) + " float32\ninput range: " + range + "\ninput CRC-32: " + checksum + "\n";
+}
 
 /// Return codes as lines of `width` integers.
 inline std::string format_codes(const Codes& codes, unsigned width) {

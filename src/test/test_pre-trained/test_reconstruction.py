@@ -2,13 +2,18 @@
 
 The counterpart of the seed's own test, whose C++ half failed.
 """
+import os
+import shutil
 import subprocess
+import sys
+import zipfile
 
+import mxnet as mx
 import numpy as np
 import pytest
 
 from conftest import DIGITS, PRETRAINED, ROOT, run_cpp, run_python
-from vqvae_gluon import Predictor, get_model, load_dataset, read_image, to_bytes
+from vqvae_gluon import Predictor, VQVAEError, get_model, load_dataset, read_image, to_bytes
 from vqvae_gluon.data import to_unit
 
 # Per pixel in [0, 1], for each of the ten digits; the mean over the test set is 0.003.
@@ -60,9 +65,40 @@ def test_all_test_images_agree_in_codes_and_bytes(predictor, mnist, tmp_path, ba
 
 
 def test_get_model_finds_the_pre_trained_parameters(predictor):
-    import mxnet as mx
-
     images = np.stack([read_image(path, 1, (28, 28)) for path in DIGITS])
     output = get_model("vqvae_emadl", pretrained=True)(mx.nd.array(to_unit(images)))
     np.testing.assert_array_equal(output.codes.asnumpy(), predictor.encode(images))
     np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), atol=1e-5)
+
+
+def test_a_wheel_brings_the_models_along(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "vqvae_gluon", source / "vqvae_gluon")
+    shutil.copytree(PRETRAINED, source / "pre-trained")
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(source)]
+    subprocess.run(pip, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    code = (
+        "import vqvae_gluon as v; print(v.__file__); v.get_model('vqvae_emadl', pretrained=True); "
+        "from vqvae_gluon.deploy.judge import Judge; Judge(); v.Predictor()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(tmp_path), env=environment, check=True, stdout=subprocess.PIPE
+    )
+    assert str(tmp_path / "site") in result.stdout.decode()
+
+
+def test_missing_and_damaged_pre_trained_files_get_one_line(tmp_path):
+    with pytest.raises(VQVAEError, match="pre-trained/best: holds no exported model"):
+        get_model("vqvae_emadl", pretrained="best")
+    folder = shutil.copytree(PRETRAINED, tmp_path / "copy")
+    path = folder / "model" / "vqvae.Encoder" / "model_0_newest-0000.params"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VQVAEError, match="SHA-256 differs"):
+        get_model("vqvae_emadl", pretrained=True, root=folder)
