@@ -1,5 +1,6 @@
 """The training loop."""
 import math
+import os
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -129,8 +130,8 @@ class Training:
         self.epoch = 0
         self.fingerprint = dataset.fingerprint()
         self._check_data()
-        self._open_folder(resume)
         self.model = self._build_model()
+        self._open_folder(resume)
         self.averages = self._build_averages()
         newest = list_checkpoints(self.folder)[-1:]
         checkpoint = load_checkpoint(checkpoint_path(self.folder, newest[0])) if newest else None
@@ -234,6 +235,8 @@ class Training:
 
     def _finish_epoch(self) -> None:
         best = self.history.best()["epoch"] == self.epoch
+        if self.epoch == 0:
+            write_bytes(self.folder / "recipe.json", self.recipe.to_json().encode())
         self.epoch += 1
         due = self.epoch % self.recipe.checkpoint_period == 0 or self.finished
         if best or due:
@@ -297,24 +300,26 @@ class Training:
             )
 
     def _open_folder(self, resume: bool) -> None:
-        path = self.folder / "recipe.json"
-        if path.exists():
-            if not resume:
-                raise VQVAEError(f"{self.folder}: holds a training already; add --resume or choose another folder")
-            differences = Recipe.from_json(read_bytes(path).decode(), str(path)).differences(self.recipe)
-            if differences:
-                raise VQVAEError(
-                    f"{self.folder}: was trained with other settings ({'; '.join(differences)}: "
-                    "there, now); resume with the same or choose another folder"
-                )
-            return
         try:
-            if self.folder.exists() and any(self.folder.iterdir()):
-                raise VQVAEError(f"{self.folder}: is not empty and holds no training; choose another folder")
             self.folder.mkdir(parents=True, exist_ok=True)
+            empty = not any(self.folder.iterdir())
         except OSError as error:
             raise VQVAEError(f"{self.folder}: cannot be used as a folder ({error.strerror})") from None
-        write_bytes(path, self.recipe.to_json().encode())
+        if not os.access(self.folder, os.W_OK):
+            raise VQVAEError(f"{self.folder}: cannot be written to; choose another folder")
+        path = self.folder / "recipe.json"
+        if empty:
+            return  # the first epoch writes the recipe: a training that never got there leaves nothing
+        if not path.exists():
+            raise VQVAEError(f"{self.folder}: is not empty and holds no training; choose another folder")
+        if not resume:
+            raise VQVAEError(f"{self.folder}: holds a training already; add --resume or choose another folder")
+        differences = Recipe.from_json(read_bytes(path).decode(), str(path)).differences(self.recipe)
+        if differences:
+            raise VQVAEError(
+                f"{self.folder}: was trained with other settings ({'; '.join(differences)}: "
+                "there, now); resume with the same or choose another folder"
+            )
 
     def _build_model(self) -> VQVAE:
         recipe = self.recipe

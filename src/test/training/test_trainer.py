@@ -175,6 +175,14 @@ def test_folders_are_not_overwritten(small_recipe, small_dataset, tmp_path):
         Training(small_recipe, small_dataset, tmp_path / "file" / "run")
 
 
+def test_a_training_that_never_began_leaves_nothing(small_recipe, small_dataset, tmp_path):
+    with pytest.raises(VQVAEError, match="unknown model"):
+        Training(small_recipe.replace(model="vqvae"), small_dataset, tmp_path / "run")
+    with pytest.raises(VQVAEError, match="distinct vectors to start 5000 embeddings"):
+        Training(small_recipe.replace(num_embeddings=5000), small_dataset, tmp_path / "run").run()
+    Training(small_recipe, small_dataset, tmp_path / "run").run(1)
+
+
 def test_damaged_checkpoint_is_named(small_recipe, small_dataset, tmp_path):
     Training(small_recipe, small_dataset, tmp_path / "run").run(1)
     path = checkpoint_path(tmp_path / "run", 0)
