@@ -18,6 +18,11 @@ from ..files import read_bytes, write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
+#: Larger images are refused before they are decoded.
+MAX_PIXELS = 1 << 26
+_PNG_SIDE = 1_000_000  # libpng's limit
 _BILINEAR, _AREA = 1, 3
 
 
@@ -70,16 +75,20 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
 
 
 def _decode(path: str, content: bytes, channels: int) -> np.ndarray:
+    if content.startswith(_JPEG):
+        # MXNet reserves the pixels of a JFIF file before it decodes and, where OpenCV refuses the header,
+        # returns them uninitialised. An empty comment hides the JFIF mark and so takes the checked way.
+        content = content[:2] + b"\xff\xfe\x00\x02" + content[2:]
     try:
         return mx.image.imdecode(content, flag=int(channels == 3)).asnumpy()
     except mx.MXNetError:
-        raise VQVAEError(f"{path}: the image is truncated or damaged") from None
+        raise VQVAEError(f"{path}: the image is truncated, damaged or of an unsupported kind") from None
 
 
 def _check(path: str, content: bytes) -> None:
     if content.startswith(_PNG):
         fault = _png_fault(content)
-    elif content.startswith(b"\xff\xd8\xff"):
+    elif content.startswith(_JPEG):
         # 0xFFD9 ends a JPEG, and no compressed data can hold it.
         fault = "" if content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda") > 0 else "damaged"
     elif content.startswith(b"BM"):
@@ -87,7 +96,7 @@ def _check(path: str, content: bytes) -> None:
     else:
         raise VQVAEError(f"{path}: is not a PNG, JPEG or BMP image")
     if fault == "damaged":
-        raise VQVAEError(f"{path}: the image is truncated or damaged")
+        raise VQVAEError(f"{path}: the image is truncated, damaged or of an unsupported kind")
     if fault == "16 bits":
         raise VQVAEError(f"{path}: has 16 bits per channel; save it with 8")
     if fault == "alpha":
@@ -95,20 +104,30 @@ def _check(path: str, content: bytes) -> None:
 
 
 def _png_fault(content: bytes) -> str:
-    if content[len(_PNG) : 16] != b"\0\0\0\rIHDR":
-        return "damaged"
-    names, end = [], len(_PNG)
-    while end < len(content) and b"IEND" not in names:
+    """Check what libpng checks before the pixels: where it refuses, MXNet returns uninitialised ones."""
+    order, transparent, end = b"", False, len(_PNG)
+    while end < len(content) and not order.endswith(b"IEND"):
         name, body, end = _read_chunk(content, end)
-        names.append(name)
         if end > len(content) or content[end - 4 : end] != struct.pack(">I", zlib.crc32(name + body)):
             return "damaged"
-    if names[-1] != b"IEND":
+        if name == b"PLTE" and (len(body) % 3 or not 3 <= len(body) <= 768):
+            return "damaged"
+        transparent = transparent or name == b"tRNS"
+        if name[:1].isupper() and not (name == b"IDAT" and order.endswith(b"IDAT")):
+            order += name
+    if order not in (b"IHDRIDATIEND", b"IHDRPLTEIDATIEND") or content[8:12] != b"\0\0\0\r":
         return "damaged"
-    depth, colour_type = content[24], content[25]
+    width, height, depth, colour_type, *methods = struct.unpack(">IIBBBBB", content[16:29])
+    palette = b"PLTE" in order
+    if depth not in _PNG_DEPTHS.get(colour_type, ()) or methods not in ([0, 0, 0], [0, 0, 1]):
+        return "damaged"
+    if (colour_type == 3 and not palette) or (colour_type in (0, 4) and palette):
+        return "damaged"
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > _PNG_SIDE:
+        return "damaged"
     if depth == 16:
         return "16 bits"
-    return "alpha" if colour_type in (4, 6) or b"tRNS" in names else ""
+    return "alpha" if colour_type in (4, 6) or transparent else ""
 
 
 def _read_chunk(content: bytes, start: int) -> Tuple[bytes, bytes, int]:
@@ -122,7 +141,9 @@ def _bmp_fault(content: bytes) -> str:
         return "damaged"
     offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     row = (abs(width) * bits + 31) // 32 * 4
-    if header < 40 or (compression == 0 and offset + row * abs(height) > len(content)):
+    if header < 40 or compression or bits not in (1, 4, 8, 24, 32) or not 0 < abs(width * height) <= MAX_PIXELS:
+        return "damaged"
+    if offset + row * abs(height) > len(content):
         return "damaged"
     return "alpha" if bits == 32 else ""
 

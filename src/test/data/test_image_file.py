@@ -82,19 +82,62 @@ def raw(path, content):
     return path
 
 
+def with_header_byte(path, position, value):
+    """A PNG with one byte of its IHDR changed and the checksum made right."""
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    content[position] = value
+    content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
+    path.write_bytes(content)
+    return path
+
+
+def without_pixels(path):
+    content = cv_write(path, GRAY).read_bytes()
+    path.write_bytes(content[:33] + content[-12:])
+    return path
+
+
+def with_jpeg_frame(path, marker, precision):
+    """A JPEG whose frame header announces another process or precision."""
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    frame = content.index(b"\xff\xc0")
+    content[frame + 1], content[frame + 4] = marker, precision
+    path.write_bytes(content)
+    return path
+
+
+def with_bmp_compression(path):
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    content[30] = 1
+    path.write_bytes(content)
+    return path
+
+
 BAD = {
+    "png of bit depth 3": (lambda d: with_header_byte(d / "a.png", 24, 3), "is truncated, damaged or of an"),
+    "png of colour type 5": (lambda d: with_header_byte(d / "a.png", 25, 5), "is truncated, damaged or of an"),
+    "png without its palette": (lambda d: with_header_byte(d / "a.png", 25, 3), "is truncated, damaged or of an"),
+    "png of compression 1": (lambda d: with_header_byte(d / "a.png", 26, 1), "is truncated, damaged or of an"),
+    "png of interlace 5": (lambda d: with_header_byte(d / "a.png", 28, 5), "is truncated, damaged or of an"),
+    "png of a billion rows": (lambda d: with_header_byte(d / "a.png", 20, 60), "is truncated, damaged or of an"),
+    "png of no width": (lambda d: with_header_byte(d / "a.png", 19, 0), "is truncated, damaged or of an"),
+    "png without pixels": (lambda d: without_pixels(d / "a.png"), "is truncated, damaged or of an"),
+    "lossless jpeg": (lambda d: with_jpeg_frame(d / "a.jpg", 0xC3, 8), "is truncated, damaged or of an"),
+    "12-bit jpeg": (lambda d: with_jpeg_frame(d / "a.jpg", 0xC0, 12), "is truncated, damaged or of an"),
+    "compressed bmp": (lambda d: with_bmp_compression(d / "a.bmp"), "is truncated, damaged or of an"),
+
     "missing": (lambda d: d / "no.png", "no such file"),
     "folder": (lambda d: d, "cannot be read"),
     "text": (lambda d: raw(d / "a.png", b"hello, world"), "is not a PNG, JPEG or BMP image"),
     "empty": (lambda d: raw(d / "a.png", b""), "is not a PNG, JPEG or BMP image"),
-    "signature only": (lambda d: raw(d / "a.png", b"\x89PNG\r\n\x1a\n"), "truncated or damaged"),
-    "png without its last byte": (lambda d: cut(cv_write(d / "a.png", GRAY), 1), "truncated or damaged"),
-    "png without its end": (lambda d: cut(cv_write(d / "a.png", GRAY), 12), "truncated or damaged"),
-    "half a png": (lambda d: cut(cv_write(d / "a.png", GRAY), 300), "truncated or damaged"),
-    "png with a flipped bit": (lambda d: flipped(d / "a.png"), "truncated or damaged"),
-    "truncated jpeg": (lambda d: cut(cv_write(d / "a.jpg", GRAY), 2), "truncated or damaged"),
-    "truncated bmp": (lambda d: cut(cv_write(d / "a.bmp", GRAY), 1), "truncated or damaged"),
-    "bmp header only": (lambda d: raw(d / "a.bmp", b"BM" + bytes(30)), "truncated or damaged"),
+    "signature only": (lambda d: raw(d / "a.png", b"\x89PNG\r\n\x1a\n"), "is truncated, damaged or of an"),
+    "png without its last byte": (lambda d: cut(cv_write(d / "a.png", GRAY), 1), "is truncated, damaged or of an"),
+    "png without its end": (lambda d: cut(cv_write(d / "a.png", GRAY), 12), "is truncated, damaged or of an"),
+    "half a png": (lambda d: cut(cv_write(d / "a.png", GRAY), 300), "is truncated, damaged or of an"),
+    "png with a flipped bit": (lambda d: flipped(d / "a.png"), "is truncated, damaged or of an"),
+    "truncated jpeg": (lambda d: cut(cv_write(d / "a.jpg", GRAY), 2), "is truncated, damaged or of an"),
+    "truncated bmp": (lambda d: cut(cv_write(d / "a.bmp", GRAY), 1), "is truncated, damaged or of an"),
+    "bmp header only": (lambda d: raw(d / "a.bmp", b"BM" + bytes(30)), "is truncated, damaged or of an"),
     "16 bits": (lambda d: cv_write(d / "a.png", GRAY.astype(np.uint16) * 257), "16 bits per channel"),
     "alpha": (lambda d: cv_write(d / "a.png", np.concatenate([COLOUR, GRAY])), "alpha channel"),
     "transparent gray": (lambda d: with_transparency(d / "a.png"), "alpha channel"),
