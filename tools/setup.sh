@@ -56,7 +56,7 @@ install_python_packages() {
   say "Python packages: installing into .venv with $("$python" --version)"
   rm -rf .venv
   "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian run: apt-get install python3-venv"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' || fail "pip could not install the packages of pyproject.toml"
+  .venv/bin/python -m pip install -qq --disable-pip-version-check -e '.[dev]' || fail "pip could not install the packages of pyproject.toml"
   printf '%s' "$wanted" >"$stamp"
 }
 

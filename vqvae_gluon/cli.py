@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from . import __version__
 from .errors import VQVAEError
-from .runtime import use_all_cores
+from .runtime import quiet_libraries, use_all_cores
 
 _IMAGE_HELP = (
     "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
@@ -28,19 +28,38 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run one command; return 0, or 2 after one line on standard error for a user's mistake."""
+    """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
     options = _parser().parse_args(arguments)
     use_all_cores()
     try:
         options.run(options)
-        sys.stdout.flush()
     except VQVAEError as error:
         print(f"vqvae: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: be quiet
+        _drop_output()  # nobody reads on: be quiet
         return 1
+    except KeyboardInterrupt:
+        print("vqvae: stopped", file=sys.stderr)
+        return 130
     return 0
+
+
+def _print(text: str) -> None:
+    """Print and flush; a full disk behind standard output is an error like any other."""
+    if sys.stdout is None:
+        raise VQVAEError("standard output: cannot be written (it is closed)")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise VQVAEError(f"standard output: cannot be written ({error.strerror})") from None
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from .training.recipe import RECIPES, Recipe
+    from .training.recipe import CHOICES, RECIPES, Recipe
 
     train = commands.add_parser(
         "train",
@@ -65,7 +84,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "of validation images, and checkpoints/ with the newest and the best epoch.",
     )
     train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/<recipe>)")
-    train.add_argument("--recipe", default="ema", help=f"{', '.join(RECIPES)}, or a JSON file (default: ema)")
+    recipes = ", ".join(RECIPES)
+    train.add_argument("--recipe", help=f"{recipes}, or a JSON file (default: ema; with --resume, that of RUN)")
     train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
     train.add_argument("--ctx", default="cpu", help="cpu, gpu, or a list of devices such as gpu(0),gpu(1)")
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
@@ -73,8 +93,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     group = train.add_argument_group("settings (defaults: those of the recipe)")
     for field in dataclasses.fields(Recipe):
         kind = _size if field.name == "image_size" else field.type
+        choices = CHOICES.get(field.name)
+        shape = {"choices": choices} if choices else {"metavar": _metavar(kind)}
         flag = "--" + field.name.replace("_", "-")
-        group.add_argument(flag, dest=field.name, type=kind, metavar=_metavar(kind), help=field.metadata["help"])
+        group.add_argument(flag, dest=field.name, type=kind, help=field.metadata["help"], **shape)
     train.set_defaults(run=_train)
 
 
@@ -122,13 +144,13 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 def _train(options: argparse.Namespace) -> None:
     from .training.recipe import Recipe
 
-    recipe, name = _read_recipe(options.recipe)
+    recipe, name = _read_recipe(options)
     names = [field.name for field in dataclasses.fields(Recipe)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     recipe = recipe.replace(**given)
     folder = Path(options.output or Path("runs", name))
     if options.print_recipe:
-        sys.stdout.write(recipe.to_json())
+        _print(recipe.to_json().rstrip())
         return
 
     from .data import load_dataset
@@ -140,23 +162,27 @@ def _train(options: argparse.Namespace) -> None:
     dataset = load_dataset(recipe.data, recipe.channels, recipe.image_size, recipe.seed)
     training = Training(recipe, dataset, folder, contexts, options.resume)
     if training.finished and (folder / "manifest.json").exists():
-        print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
+        _print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
         manifest = json.loads((folder / "manifest.json").read_text())
         _print_manifest(manifest, folder, options.json)
         return
     if training.epoch:
-        print(f"{folder}: going on at epoch {training.epoch}")
+        _print(f"{folder}: going on at epoch {training.epoch}")
     try:
         training.run()
     except KeyboardInterrupt:
-        raise VQVAEError(f"stopped in epoch {training.epoch}; go on with the same command and --resume") from None
+        raise VQVAEError(f"stopped in epoch {training.epoch}; go on: vqvae train --output {folder} --resume") from None
     _print_manifest(export_run(folder), folder, options.json)
 
 
-def _read_recipe(name: str) -> Tuple[Any, str]:
+def _read_recipe(options: argparse.Namespace) -> Tuple[Any, str]:
     from .files import read_bytes
     from .training.recipe import Recipe, get_recipe
 
+    name = options.recipe or "ema"
+    if options.resume and options.output and not options.recipe:
+        interrupted = Path(options.output, "recipe.json")
+        name = str(interrupted) if interrupted.exists() else name
     if not name.endswith(".json"):
         return get_recipe(name), name
     content = read_bytes(name).decode("utf-8", "replace")
@@ -165,10 +191,10 @@ def _read_recipe(name: str) -> Tuple[Any, str]:
 
 def _print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(manifest, indent=2))
+        _print(json.dumps(manifest, indent=2))
         return
     metrics = manifest["metrics"]
-    print(
+    _print(
         f"{folder / 'model'}: exported epoch {manifest['epoch']} with validation MSE "
         f"{metrics['validation_mse']:.5f}, perplexity {metrics['validation_perplexity']:.1f}, "
         f"{metrics['validation_codes_used']} codes used"
@@ -182,17 +208,17 @@ def _evaluate(options: argparse.Namespace) -> None:
     contexts = parse_contexts(options.ctx)
     metrics = evaluate_model(options.model, options.data, options.split, contexts[0])
     if options.json:
-        print(json.dumps(metrics, indent=2))
+        _print(json.dumps(metrics, indent=2))
         return
     for name, value in metrics.items():
-        print(f"{name:32} {value:.5f}" if isinstance(value, float) else f"{name:32} {value}")
+        _print(f"{name:32} {value:.5f}" if isinstance(value, float) else f"{name:32} {value}")
 
 
 def _encode(options: argparse.Namespace) -> None:
     from .deploy.codes_file import format_codes
 
     predictor = _predictor(options)
-    sys.stdout.write(format_codes(predictor.encode(_read_tensor(predictor, options))[0]))
+    _print(format_codes(predictor.encode(_read_tensor(predictor, options))[0]).rstrip())
 
 
 def _decode(options: argparse.Namespace) -> None:
@@ -210,7 +236,8 @@ def _reconstruct(options: argparse.Namespace) -> None:
 
 def _read_tensor(predictor: Any, options: argparse.Namespace) -> Any:
     """Return the image as it enters the encoder, after showing it if asked to."""
-    tensor = predictor.to_tensor(options.image)
+    with quiet_libraries():
+        tensor = predictor.to_tensor(options.image)
     if options.explain:
         print(f"input shape: {tensor.shape} {tensor.dtype}", file=sys.stderr)
         print(f"input range: {tensor.min():.9g} to {tensor.max():.9g}", file=sys.stderr)

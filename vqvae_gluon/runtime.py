@@ -1,6 +1,7 @@
 """Devices and threads: set in one place, and only when a program of ours runs."""
+import contextlib
 import os
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Iterator, List
 
 from .errors import VQVAEError
 
@@ -16,6 +17,19 @@ def use_all_cores() -> None:
     training at 2,000 instead of 3,500 images/s).
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the notes of C libraries (libpng's, say) off standard error; for command lines only."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def parse_contexts(text: str) -> "List[mx.Context]":

@@ -58,7 +58,15 @@ Options parse(const std::vector<std::string>& arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--model" || word == "--dump-input") {
+    if (word == "--") {
+      options.words.insert(options.words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
+      break;
+    }
+    if (word.rfind("--model=", 0) == 0) {
+      options.model = word.substr(8);
+    } else if (word.rfind("--dump-input=", 0) == 0) {
+      options.dump = word.substr(13);
+    } else if (word == "--model" || word == "--dump-input") {
       if (++i == arguments.size()) throw vqvae::Error(word + " needs a path; see vqvae --help");
       (word == "--model" ? options.model : options.dump) = arguments[i];
     } else if (word == "--explain") {

@@ -1,8 +1,11 @@
 """Both command lines as a user meets them."""
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -44,7 +47,9 @@ def test_train_again_is_refused_and_resume_has_nothing_to_do(trained):
     settings = ["--batch-size", "16", "--num-epoch", "2"]
     again = run_python(*command, *settings)
     assert again.returncode == 2 and b"holds a training already" in again.stderr
-    resumed = run_python(*command, *settings, "--resume")
+    other = run_python(*command, "--batch-size", "8", "--resume")
+    assert other.returncode == 2 and b"other settings (batch_size: 16, 8" in other.stderr
+    resumed = run_python("train", "--output", run, "--resume")
     assert resumed.returncode == 0 and b"all 2 epochs are trained and exported already" in resumed.stdout
     assert (run / "manifest.json").stat().st_mtime_ns == before
 
@@ -208,8 +213,39 @@ def test_a_reader_that_stops_early_gets_no_traceback(exported):
     encode.wait()
 
 
-def test_program_says_when_it_cannot_print(exported):
+@pytest.mark.parametrize("program", [ROOT / ".venv" / "bin" / "vqvae", PROGRAM], ids=["python", "cpp"])
+def test_a_full_disk_behind_standard_output_is_told(exported, program):
     with open("/dev/full", "w") as full:
-        words = [str(PROGRAM), "encode", str(DIGITS[0]), "--model", str(exported)]
+        words = [str(program), "encode", str(DIGITS[0]), "--model", str(exported)]
         result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
-    assert result.returncode == 2 and result.stderr == b"vqvae: error: standard output: cannot be written\n"
+    assert result.returncode == 2 and result.stderr.startswith(b"vqvae: error: standard output: cannot be written")
+    assert result.stderr.count(b"\n") == 1
+
+
+@BOTH
+def test_options_may_be_joined_and_ended(run, exported, tmp_path):
+    shutil.copy(DIGITS[2], tmp_path / "-dash.png")
+    result = run("encode", f"--model={exported}", "--", "-dash.png", cwd=str(tmp_path))
+    assert result.returncode == 0 and result.stdout == run("encode", DIGITS[2], "--model", exported).stdout
+
+
+def test_ctrl_c_gets_one_line(exported):
+    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "decode", "-", "out.png", "--model", str(exported)]
+    waiting = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(8)  # it waits for codes by then; before, it stops as well
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(60) == 130
+    assert waiting.stderr.read() == b"vqvae: stopped\n"
+
+
+def test_evaluate_refuses_a_folder_that_has_changed(picture_folder, trained, tmp_path):
+    folder = shutil.copytree(picture_folder, tmp_path / "pictures")
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["recipe"]["data"] = str(folder)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert run_python("evaluate", "--model", run).returncode == 0
+    (folder / "7.png").unlink()
+    result = run_python("evaluate", "--model", run)
+    assert result.returncode == 2 and b"has changed since the model was trained on it" in result.stderr
+    assert run_python("evaluate", "--model", run, "--data", folder).returncode == 0

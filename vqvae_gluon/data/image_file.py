@@ -5,6 +5,7 @@ Pixels are decoded and resized by the operators inside libmxnet, which the C++ p
 same bytes. Those operators accept a damaged file now and then and cut 16 bits or transparency off
 without a word; the checks here come first.
 """
+import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -64,8 +65,13 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     """Write a (1 or 3, height, width) uint8 image as a PNG file.
 
     The pixels are stored without compression, in the very bytes that the C++ program writes: equal
-    images are equal files.
+    images are equal files. Raises VQVAEError for another shape or type and for an unwritable path.
     """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3) or not image.size:
+        raise VQVAEError(
+            f"an image was given as {image.dtype} of shape {image.shape}: a PNG takes uint8 (1 or 3, height, width); "
+            "to_bytes makes bytes of floats in [0, 1]"
+        )
     channels, height, width = image.shape
     rows = image.transpose(1, 2, 0).reshape(height, -1)
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
@@ -82,6 +88,8 @@ def _decode(path: str, content: bytes, channels: int) -> np.ndarray:
     try:
         return mx.image.imdecode(content, flag=int(channels == 3)).asnumpy()
     except mx.MXNetError:
+        with contextlib.suppress(mx.MXNetError):
+            mx.nd.waitall()  # MXNet keeps the error and would raise it again when the process ends
         raise VQVAEError(f"{path}: the image is truncated, damaged or of an unsupported kind") from None
 
 

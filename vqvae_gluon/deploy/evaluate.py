@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data import load_dataset, to_unit
+from ..errors import VQVAEError
 from ..files import read_bytes
 from ..metrics import CodeCounts, psnr, ssim
 from .artifacts import find_model
@@ -36,6 +37,11 @@ def evaluate_model(
     recipe = _recipe(find_model(model))
     channels, *size = predictor.image_shape
     dataset = load_dataset(data or recipe.get("data", "mnist"), channels, tuple(size), recipe.get("seed", 0))
+    if not data and recipe and dataset.fingerprint() != recipe["data_fingerprint"]:
+        raise VQVAEError(
+            f"{recipe['data']}: has changed since the model was trained on it, so that its splits may mix; "
+            "restore it, or name data with --data"
+        )
     images, labels = dataset.split(split)
     judge = Judge(ctx=ctx) if labels is not None else None
     counts = CodeCounts(len(predictor.codebook))
@@ -67,4 +73,7 @@ def evaluate_model(
 
 def _recipe(folder: Path) -> Dict[str, Any]:
     manifest = folder.parent / "manifest.json"
-    return json.loads(read_bytes(manifest))["recipe"] if manifest.exists() else {}
+    if not manifest.exists():
+        return {}
+    content = json.loads(read_bytes(manifest))
+    return {**content["recipe"], "data_fingerprint": content["data_fingerprint"]}

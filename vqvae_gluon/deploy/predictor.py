@@ -62,10 +62,11 @@ class Predictor:
         self.codes_shape = decoder.input_shape[1:]
         #: The codebook, (K, D) float32.
         self.codebook = encoder.parameters[f"arg:{CODEBOOK}"].asnumpy()
-        if self.codebook.shape[1] != decoder.input_shape[0]:
+        encoding = encoder.symbol.infer_shape(data=(1, *self.image_shape))[1][0][1:]
+        if encoding != decoder.input_shape:
             raise VQVAEError(
-                f"{folder}: the encoder's codes have {self.codebook.shape[1]} dimensions, "
-                f"the decoder takes {decoder.input_shape[0]}; they are from different models"
+                f"{folder}: the encoder makes encodings of {encoding}, "
+                f"the decoder takes {decoder.input_shape}; they are from different models"
             )
         self._encoder = encoder.network(ctx)
         self._decoder = decoder.network(ctx)

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Tuple
 
 from ..errors import VQVAEError
 
-_CHOICES = {
+CHOICES = {
     "update": ("gradient", "ema"),
     "reconstruction_loss": ("mse", "bce"),
     "optimizer": ("adam", "sgd"),
@@ -71,7 +71,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field, getattr(self, field.name))
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 listed = ", ".join(map(str, choices))
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
@@ -82,7 +82,8 @@ class Recipe:
         _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
         _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
         _require(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2^31)")
-        _require(len(self.image_size) == 2 and min(self.image_size) >= 1, "image_size", self.image_size, "two sides")
+        sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1
+        _require(sides_fit, "image_size", self.image_size, "two sides of at least 1")
 
     def replace(self, **settings: Any) -> "Recipe":
         """Return a recipe with some settings changed; raise VQVAEError for an unknown one."""
@@ -95,8 +96,8 @@ class Recipe:
         for name in settings:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise VQVAEError(f"unknown setting {name!r}{hint} Settings: {', '.join(known)}")
+                hint = f"; did you mean {near[0]!r}?" if near else f": choose from {', '.join(known)}"
+                raise VQVAEError(f"unknown setting {name!r}{hint}")
         settings = dict(settings)
         if isinstance(settings.get("image_size"), list):
             settings["image_size"] = tuple(settings["image_size"])  # JSON has no tuples

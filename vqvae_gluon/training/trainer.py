@@ -345,8 +345,9 @@ class Training:
         schedule = LRScheduler(
             self.recipe.learning_rate_schedule,
             base_lr=self.recipe.learning_rate,
-            # A schedule over one update would divide by zero.
-            niters=max(2, self.recipe.num_epoch * epoch_updates),
+            # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
+            niters=self.recipe.num_epoch * epoch_updates + 1,
+            offset=1,
         )
         optimizer = mx.optimizer.create(
             self.recipe.optimizer,

@@ -200,3 +200,10 @@ def test_converted_images_give_the_same_codes_in_both_languages(tmp_path, export
     results = [run("encode", path, "--model", exported) for run in (run_python, run_cpp)]
     assert results[0].returncode == results[1].returncode == 0
     assert results[0].stdout == results[1].stdout
+
+
+@pytest.mark.parametrize("image", [np.zeros((1, 4, 4)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
+def test_write_png_refuses_what_is_no_image(tmp_path, image):
+    with pytest.raises(VQVAEError, match=r"a PNG takes uint8 \(1 or 3, height, width\)"):
+        write_png(tmp_path / "a.png", image)
+    assert not (tmp_path / "a.png").exists()

@@ -182,6 +182,13 @@ def swap_networks(model):
     shutil.copy(model / DECODER / PARAMETERS, model / ENCODER / PARAMETERS)
 
 
+def other_size(model):
+    other = model.parent / "other"
+    export_model(make_model(image_size=(32, 32)), other)
+    shutil.copy(other / DECODER / "model_0-symbol.json", model / DECODER / SYMBOL)
+    shutil.copy(other / DECODER / "model_0-0000.params", model / DECODER / PARAMETERS)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -206,6 +213,7 @@ DAMAGES = {
     "parameter of another shape": (reshape_parameter, "it is from another model"),
     "one parameter too many": (add_parameter, "holds arg:more, which the graph does not know"),
     "params of the other network": (swap_networks, "lacks arg:encoder_conv0_weight"),
+    "decoder for another size": (other_size, "are from different models"),
     "decoder of another model": (other_depth, "are from different models"),
 }
 

@@ -116,6 +116,17 @@ def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, sma
     assert whole.history.rows == resumed.history.rows
 
 
+def test_learning_rate_starts_full_and_every_update_counts(small_recipe, small_dataset, tmp_path):
+    recipe = small_recipe.replace(num_epoch=1, batch_size=400, update="gradient")
+    training = Training(recipe, small_dataset, tmp_path / "run")
+    before = weights(training)
+    training.run()
+    assert training.history.rows[0]["learning_rate"] == recipe.learning_rate
+    # Adam's first step moves every weight that has a gradient by the learning rate.
+    moved = np.abs(weights(training)["decoder_upconvolution2_bias"] - before["decoder_upconvolution2_bias"])
+    np.testing.assert_allclose(moved, recipe.learning_rate, rtol=1e-3)
+
+
 def test_seed_decides(small_recipe, small_dataset, tmp_path):
     recipe = small_recipe.replace(num_epoch=1)
     runs = []
