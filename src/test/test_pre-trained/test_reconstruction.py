@@ -71,6 +71,13 @@ def test_get_model_finds_the_pre_trained_parameters(predictor):
     np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), atol=1e-5)
 
 
+def test_the_seeds_configuration_is_kept_beside(predictor):
+    images = np.stack([read_image(path, 1, (28, 28)) for path in DIGITS])
+    output = get_model("vqvae_emadl", pretrained="emadl")(mx.nd.array(to_unit(images)))
+    np.testing.assert_array_equal(output.codes.asnumpy(), Predictor(PRETRAINED / "emadl").encode(images))
+    assert (output.codes.asnumpy() != predictor.encode(images)).any()
+
+
 def test_a_wheel_brings_the_models_along(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT / "vqvae_gluon", source / "vqvae_gluon")
@@ -82,7 +89,7 @@ def test_a_wheel_brings_the_models_along(tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
     code = (
-        "import vqvae_gluon as v; print(v.__file__); v.get_model('vqvae_emadl', pretrained=True); "
+        "import vqvae_gluon as v; print(v.__file__); v.get_model('vqvae_emadl', pretrained='emadl'); "
         "from vqvae_gluon.deploy.judge import Judge; Judge(); v.Predictor()"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
