@@ -3,7 +3,7 @@
 Source: van den Oord et al., "Neural Discrete Representation Learning" (2017); EMADL layer
 ``VectorQuantize(num_embeddings, beta)``.
 """
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -251,13 +251,3 @@ class CodebookAverages:
 
 def _as_vectors(z: np.ndarray) -> np.ndarray:
     return z.transpose(0, 2, 3, 1).reshape(-1, z.shape[1])
-
-
-def code_grid(image_size: Tuple[int, int], stride: int) -> Tuple[int, int]:
-    """Return the (height, width) of the codes of an image, or say why there are none."""
-    if min(image_size) < stride or any(side % stride for side in image_size):
-        raise VQVAEError(
-            f"image size {image_size[0]}x{image_size[1]} does not fit the model: "
-            f"height and width must be multiples of {stride}"
-        )
-    return image_size[0] // stride, image_size[1] // stride

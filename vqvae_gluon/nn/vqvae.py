@@ -6,7 +6,7 @@ import numpy as np
 from mxnet.gluon import HybridBlock
 
 from ..errors import VQVAEError
-from .quantizer import NearestRow, VectorQuantizer, code_grid
+from .quantizer import NearestRow, VectorQuantizer
 
 
 class VQVAEOutput(NamedTuple):
@@ -101,3 +101,13 @@ class DecodingNetwork(HybridBlock):
 
     def hybrid_forward(self, F, encoding):
         return F.identity(self.decoder(encoding), name="data")
+
+
+def code_grid(image_size: Tuple[int, int], stride: int) -> Tuple[int, int]:
+    """Return the (height, width) of the codes of an image, or say why there are none."""
+    if min(image_size) < stride or any(side % stride for side in image_size):
+        raise VQVAEError(
+            f"image size {image_size[0]}x{image_size[1]} does not fit the model: "
+            f"height and width must be multiples of {stride}"
+        )
+    return image_size[0] // stride, image_size[1] // stride
