@@ -90,9 +90,10 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   return vqvae::parse_codes(path, text, codec);
 }
 
-/// Return the codes of an image file, after showing on the way what enters the encoder.
+/// Return the codes of an image file, after showing what enters the encoder if asked to.
 vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& explanation) {
   const vqvae::Image image = codec.read_image(options.words[1], options.strict);
+  if (!options.explain && options.dump.empty()) return codec.encode(image);
   const std::vector<float> tensor = codec.to_tensor(image);
   vqvae::Shape shape{1};
   shape.insert(shape.end(), codec.image_shape().begin(), codec.image_shape().end());
