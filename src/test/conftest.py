@@ -42,6 +42,18 @@ def make_model(update="ema", seed=0, **settings):
     return model
 
 
+def export_newest(model, folder):
+    """Export a model under the names that predictors load; return the folder."""
+    from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL
+    from vqvae_gluon.deploy.export import export_model
+
+    export_model(model, folder)
+    for name in (ENCODER, DECODER):
+        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
+        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
+    return folder
+
+
 def random_images(count, channels=1, size=(28, 28), seed=0):
     """Return uint8 images with some structure: blurred noise."""
     noise = np.random.RandomState(seed).rand(count, channels, size[0] + 4, size[1] + 4)
@@ -75,15 +87,7 @@ def small_recipe():
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """The folder of an exported model with random weights, of images 1 x 28 x 28."""
-    from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL
-    from vqvae_gluon.deploy.export import export_model
-
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    export_model(make_model(), folder)
-    for name in (ENCODER, DECODER):
-        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
-        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
-    return folder
+    return export_newest(make_model(), tmp_path_factory.mktemp("exported") / "model")
 
 
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
-from conftest import make_model, random_images, run_cpp, run_python
-from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model
+from conftest import export_newest, make_model, random_images, run_cpp, run_python
+from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
 from vqvae_gluon.deploy.export import export_model
@@ -130,13 +130,7 @@ def test_nothing_to_export(tmp_path):
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 @pytest.mark.parametrize("channels, size", [(1, (28, 28)), (3, (12, 20))])
 def test_both_languages_agree_for_other_shapes(tmp_path, update, channels, size):
-    folder = tmp_path / "model"
-    export_model(make_model(update, channels=channels, image_size=size), folder)
-    for name in (ENCODER, DECODER):
-        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
-        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
-    from vqvae_gluon import write_png
-
+    folder = export_newest(make_model(update, channels=channels, image_size=size), tmp_path / "model")
     write_png(tmp_path / "in.png", random_images(1, channels, size)[0])
     for run_program, name in ((run_python, "python"), (run_cpp, "cpp")):
         files = (tmp_path / "in.png", tmp_path / f"{name}.png")
