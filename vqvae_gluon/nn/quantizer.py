@@ -189,14 +189,17 @@ class CodebookAverages:
         embeddings = self.quantizer.embeddings
         return embeddings.data(embeddings.list_ctx()[0]).asnumpy()
 
-    def start(self, z: np.ndarray, rng: np.random.RandomState) -> None:
-        """Set the codebook to k-means centres of (N, D, H, W) encoder outputs."""
+    def start(self, z: np.ndarray, batch_size: int, rng: np.random.RandomState) -> None:
+        """Set the codebook to k-means centres of (N, D, H, W) encoder outputs.
+
+        The averages start as if a batch of ``batch_size`` images were distributed like z.
+        """
         from scipy.cluster.vq import kmeans2
 
         vectors = _as_vectors(z)
         # Encoder outputs repeat (a digit's background), and k-means++ on fewer distinct vectors
         # than rows would choose one twice.
-        distinct = np.unique(vectors, axis=0)
+        distinct, repeats = np.unique(vectors, axis=0, return_counts=True)
         if len(distinct) <= self.quantizer.num_embeddings:
             raise VQVAEError(
                 f"k-means was given {len(distinct)} distinct vectors to start "
@@ -210,7 +213,7 @@ class CodebookAverages:
             missing="warn",
             seed=rng,
         )
-        self.counts = np.bincount(labels, minlength=len(centres)) * (len(z) / len(distinct))
+        self.counts = np.bincount(labels, weights=repeats, minlength=len(centres)) * (batch_size / len(z))
         self.counts = np.maximum(self.counts, self.dead_below)
         self.sums = centres * self.counts[:, None]
         self._write(centres)

@@ -231,7 +231,7 @@ class Training:
             self.model(mx.nd.array(to_unit(batch), ctx=self.ctx[0])).z.asnumpy()
             for batch in batches(images[np.sort(chosen)], _EVALUATION_BATCH)
         ]
-        self.averages.start(np.concatenate(z), rng)
+        self.averages.start(np.concatenate(z), self.recipe.batch_size, rng)
 
     def _finish_epoch(self) -> None:
         best = self.history.best()["epoch"] == self.epoch

@@ -158,16 +158,25 @@ def test_k_means_start_finds_the_clusters():
     centres = np.array([[-5.0, 0.0], [0.0, 5.0], [5.0, -5.0]])
     z = (centres[rng.randint(3, size=600)] + 0.01 * rng.randn(600, 2)).astype(np.float32)
     averages = CodebookAverages(make_quantizer("ema", k=3, d=2))
-    averages.start(z.T.reshape(1, 2, 20, 30), rng)
+    averages.start(z.T.reshape(1, 2, 20, 30), 1, rng)
     found = averages.codebook()
     np.testing.assert_allclose(found[np.argsort(found[:, 0])], centres, atol=0.05)
     np.testing.assert_allclose(averages.sums, found * averages.counts[:, None], rtol=1e-4)
 
 
+def test_k_means_start_counts_vectors_a_batch():
+    # Two images: 0.0 eight times, 5.0 twice, 9.0 and 9.1 once each; a batch of six images holds three times as many.
+    z = np.array([0.0] * 8 + [5.0] * 2 + [9.0, 9.1], np.float32).reshape(2, 1, 2, 3)
+    averages = CodebookAverages(make_quantizer("ema", k=3, d=1), dead_below=0.5)
+    averages.start(z, 6, np.random.RandomState(0))
+    order = np.argsort(averages.codebook()[:, 0])
+    np.testing.assert_allclose(averages.counts[order], [24, 6, 6])
+
+
 def test_k_means_refuses_fewer_vectors_than_rows():
     averages = CodebookAverages(make_quantizer("ema"))
     with pytest.raises(VQVAEError, match="1 distinct vectors to start 5 embeddings"):
-        averages.start(np.zeros((1, D, 2, 2), np.float32), np.random.RandomState(0))
+        averages.start(np.zeros((1, D, 2, 2), np.float32), 1, np.random.RandomState(0))
 
 
 def test_nothing_moves_outside_training():
