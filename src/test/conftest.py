@@ -27,15 +27,15 @@ def _run(command, **kwargs):
     return subprocess.run(command, capture_output=True, timeout=300, check=False, **kwargs)
 
 
-def make_model(update="ema", seed=0, **settings):
-    """Return an initialized EMADL model whose codebook spans its encoder's range."""
+def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):
+    """Return an initialized model whose codebook spans the EMADL encoder's range."""
     import mxnet as mx
 
     from vqvae_gluon import get_model
 
     mx.random.seed(seed)
     np.random.seed(seed)
-    model = get_model("vqvae_emadl", update=update, **settings)
+    model = get_model(name, update=update, **settings)
     model.initialize(mx.init.Xavier())
     shape = model.quantizer.embeddings.shape
     model.quantizer.embeddings.set_data(mx.nd.random.uniform(-0.1, 0.1, shape=shape))

@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import VQVAEError
 from ..files import sha256, write_bytes
 from ..model_zoo import get_model
-from ..nn import VQVAE, DecodingNetwork, EncodingNetwork, UpConvolution
+from ..nn import VQVAE, Branches, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint
 from ..training.history import History
 from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL
@@ -27,9 +27,9 @@ def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
     ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (input ``data`` (N, C, H, W) in
     [0, 1]; heads ``encoding`` (N, D, h, w) and ``codes`` (N, h, w)), the codebook alone as
     ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (input ``data``, an encoding;
-    head ``data`` (N, C, H, W) in [0, 1]). The decoder's layers take their plain form from now on.
+    head ``data`` (N, C, H, W) in [0, 1]). The model's layers take their plain form from now on.
     """
-    model.decoder.apply(_use_plain_form)
+    model.apply(_use_plain_form)
     depth = model.quantizer.embedding_dim
     for name, network, shape in (
         (ENCODER, EncodingNetwork(model), model.image_shape),
@@ -109,6 +109,6 @@ def _manifest(best: Checkpoint, last: Checkpoint, model: Path) -> Dict[str, Any]
 
 
 def _use_plain_form(block: Block) -> None:
-    if isinstance(block, UpConvolution):
+    if isinstance(block, (Branches, UpConvolution)):
         block.plain = True
 

@@ -1,16 +1,27 @@
 """Hybrid blocks; they know nothing of data or training."""
-from .emadl import EMADLDecoder, EMADLEncoder, UpConvolution
+from .branches import Branches
+from .emadl import EMADLDecoder, EMADLEncoder
+from .inception_resnet import InceptionResNetV2Encoder
 from .quantizer import CodebookAverages, Quantized, VectorQuantizer
+from .reduction import DenseLayerChannelReduction, PointwiseReduction
+from .residual import ResidualDecoder, ResidualEncoder
+from .up_convolution import UpConvolution
 from .vqvae import VQVAE, DecodingNetwork, EncodingNetwork, VQVAEOutput
 
 __all__ = [
     "VQVAE",
+    "Branches",
     "CodebookAverages",
     "DecodingNetwork",
+    "DenseLayerChannelReduction",
     "EMADLDecoder",
     "EMADLEncoder",
     "EncodingNetwork",
+    "InceptionResNetV2Encoder",
+    "PointwiseReduction",
     "Quantized",
+    "ResidualDecoder",
+    "ResidualEncoder",
     "UpConvolution",
     "VQVAEOutput",
     "VectorQuantizer",
