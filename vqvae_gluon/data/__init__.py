@@ -20,12 +20,16 @@ __all__ = [
 
 
 def load_dataset(
-    source: str, channels: int = 1, image_size: Tuple[int, int] = (28, 28), seed: int = 0
+    source: str,
+    channels: int = 1,
+    image_size: Tuple[int, int] = (28, 28),
+    split_seed: int = 0,
+    mixed_sizes: str = "refuse",
 ) -> Dataset:
     """Load ``'mnist'``, a folder with MNIST's four IDX files, or a folder of images.
 
-    ``channels``, ``image_size`` (height, width) and ``seed`` (of the split) say how a folder of
-    images is read; MNIST is 1 x 28 x 28 in a fixed split.
+    The other settings say how a folder of images is read, see :func:`load_folder`; MNIST is 1 x 28 x 28 in a
+    fixed split.
     """
     folder = Path(source)
     if source != "mnist" and not folder.is_dir():
@@ -35,7 +39,7 @@ def load_dataset(
         from .mnist import has_idx_files, load_idx
 
         if not has_idx_files(folder):
-            return load_folder(folder, channels, image_size, seed)
+            return load_folder(folder, channels, image_size, split_seed, mixed_sizes)
     if (channels, *image_size) != (1, 28, 28):
         raise VQVAEError(
             f"MNIST was asked for as {channels} x {image_size[0]} x {image_size[1]}: it is 1 x 28 x 28"

@@ -41,6 +41,18 @@ def read_image(
         For a missing, damaged or foreign file, 16 bits per channel, an alpha channel and, if
         ``strict``, a colour image for one channel or another size.
     """
+    pixels = read_pixels(path, channels, strict)
+    height, width = size
+    if strict and pixels.shape[1:] != size:
+        raise VQVAEError(
+            f"{path}: has {pixels.shape[2]}x{pixels.shape[1]} pixels, the model takes {width}x{height}; "
+            "resize it or leave out --strict"
+        )
+    return stretch(pixels, size)
+
+
+def read_pixels(path: Union[str, Path], channels: int, strict: bool = False) -> np.ndarray:
+    """Read an image file in its own size, as (channels, height, width) uint8; see :func:`read_image`."""
     content = read_bytes(path)
     _check(str(path), content)
     if strict and channels == 1:
@@ -48,17 +60,18 @@ def read_image(
         if (colours != colours[:, :, :1]).any():
             raise VQVAEError(f"{path}: is a colour image, the model takes grayscale; convert it or leave out --strict")
     pixels = _decode(str(path), content, channels)
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1))
+
+
+def stretch(pixels: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Return a (channels, height, width) uint8 image in another ``size`` (height, width), see :func:`read_image`."""
+    if pixels.shape[1:] == size:
+        return pixels
     height, width = size
-    if pixels.shape[:2] != size:
-        if strict:
-            raise VQVAEError(
-                f"{path}: has {pixels.shape[1]}x{pixels.shape[0]} pixels, the model takes {width}x{height}; "
-                "resize it or leave out --strict"
-            )
-        shrinks = pixels.shape[0] >= height and pixels.shape[1] >= width
-        interpolation = _AREA if shrinks else _BILINEAR
-        pixels = mx.image.imresize(mx.nd.array(pixels, dtype="uint8"), width, height, interpolation).asnumpy()
-    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
+    shrinks = pixels.shape[1] >= height and pixels.shape[2] >= width
+    rows = mx.nd.array(pixels.transpose(1, 2, 0), dtype="uint8")
+    resized = mx.image.imresize(rows, width, height, _AREA if shrinks else _BILINEAR).asnumpy()
+    return np.ascontiguousarray(resized.reshape(height, width, -1).transpose(2, 0, 1))
 
 
 def write_png(path: Union[str, Path], image: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """MNIST and image folders."""
 import gzip
 import pickle
+import shutil
 import struct
 
 import numpy as np
@@ -121,6 +122,31 @@ def test_folder_is_split_by_seed(image_folder):
 def test_folder_is_converted(image_folder):
     dataset = load_dataset(str(image_folder), channels=1, image_size=(8, 8))
     assert dataset.train.images.shape == (24, 1, 8, 8)
+
+
+def test_subfolders_are_splits(tmp_path):
+    images = random_images(9, size=(8, 8))
+    for name, part in (("train", images[:4]), ("validation", images[4:7]), ("test", images[7:])):
+        (tmp_path / name / "deeper").mkdir(parents=True)
+        for index, image in enumerate(part):
+            write_png(tmp_path / name / "deeper" / f"{index}.png", image)
+    dataset = load_dataset(str(tmp_path), image_size=(8, 8), split_seed=5)
+    for split, part in zip(dataset, (images[:4], images[4:7], images[7:])):
+        np.testing.assert_array_equal(split.images, part)
+    shutil.rmtree(tmp_path / "test" / "deeper")
+    with pytest.raises(VQVAEError, match="test: holds no images"):
+        load_folder(tmp_path)
+    shutil.rmtree(tmp_path / "test")
+    with pytest.raises(VQVAEError, match=r"holds train/ but no test/; give train/, validation/ and test/"):
+        load_folder(tmp_path)
+
+
+def test_mixed_sizes_are_refused_or_stretched(image_folder):
+    write_png(image_folder / "0" / "wide.png", random_images(1, size=(12, 20))[0])
+    with pytest.raises(VQVAEError, match=r"has (20|16)x12 pixels, .* has (16|20)x12; make all images one size or add"):
+        load_dataset(str(image_folder), image_size=(12, 16))
+    dataset = load_dataset(str(image_folder), image_size=(12, 16), mixed_sizes="stretch")
+    assert len(dataset.train.images) == 25
 
 
 def test_bad_folders_are_refused(image_folder, tmp_path):
