@@ -9,11 +9,14 @@ import os
 import sys
 import zlib
 from pathlib import Path
-from typing import Any, Dict, List, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
 from . import __version__
 from .errors import VQVAEError
 from .runtime import quiet_libraries, use_all_cores
+
+if TYPE_CHECKING:
+    from .training.recipe import Recipe
 
 _IMAGE_HELP = (
     "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_compare(commands)
     _add_evaluate(commands)
     _add_predictions(commands)
     _add_export(commands)
@@ -74,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    from .training.recipe import CHOICES, RECIPES, Recipe
+    from .training.recipe import RECIPES
 
     train = commands.add_parser(
         "train",
@@ -90,14 +94,44 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("--ctx", default="cpu", help="cpu, gpu, or a list of devices such as gpu(0),gpu(1)")
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
-    group = train.add_argument_group("settings (defaults: those of the recipe)")
+    _add_settings(train)
+    train.set_defaults(run=_train)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting of a recipe."""
+    from .training.recipe import CHOICES, Recipe
+
+    group = command.add_argument_group("settings (defaults: those of the recipe)")
     for field in dataclasses.fields(Recipe):
-        kind = _size if field.name == "image_size" else field.type
+        kind = _kind(field)
         choices = CHOICES.get(field.name)
         shape = {"choices": choices} if choices else {"metavar": _metavar(kind)}
         flag = "--" + field.name.replace("_", "-")
         group.add_argument(flag, dest=field.name, type=kind, help=field.metadata["help"], **shape)
-    train.set_defaults(run=_train)
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="train several models alike and compare them",
+        description="Train several models on the same data with the same decoder, seeds and number of updates. "
+        "The folder DIR then holds comparison.csv, curves.png and each training as MODEL/seedN. Interrupted, "
+        "the same command goes on where it was.",
+    )
+    compare.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="[LABEL=]NAME[,setting=value...], such as wide=vqvae_residual,width=256; see vqvae_gluon.get_model_list()",
+    )
+    compare.add_argument("-o", "--output", metavar="DIR", default="runs/comparison", help="default: runs/comparison")
+    compare.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N,N,...", help="default: 0,1,2")
+    compare.add_argument("--recipe", default="ema", help="as in vqvae train (default: ema)")
+    compare.add_argument("--ctx", default="cpu", help="as in vqvae train")
+    compare.add_argument("--json", action="store_true", help="print means and deviations as JSON")
+    _add_settings(compare)
+    compare.set_defaults(run=_compare)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
@@ -142,12 +176,12 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from .training.recipe import Recipe
-
-    recipe, name = _read_recipe(options)
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    recipe = recipe.replace(**given)
+    name = options.recipe or "ema"
+    if options.resume and options.output and not options.recipe:
+        interrupted = Path(options.output, "recipe.json")
+        name = str(interrupted) if interrupted.exists() else name
+    recipe = _read_recipe(name, options)
+    name = Path(name).stem if name.endswith(".json") else name
     folder = Path(options.output or Path("runs", name))
     if options.print_recipe:
         _print(recipe.to_json().rstrip())
@@ -159,7 +193,7 @@ def _train(options: argparse.Namespace) -> None:
     from .training.trainer import Training
 
     contexts = parse_contexts(options.ctx)
-    dataset = load_dataset(recipe.data, recipe.channels, recipe.image_size, recipe.seed)
+    dataset = load_dataset(**recipe.data_settings())
     training = Training(recipe, dataset, folder, contexts, options.resume)
     if training.finished and (folder / "manifest.json").exists():
         _print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
@@ -175,18 +209,60 @@ def _train(options: argparse.Namespace) -> None:
     _print_manifest(export_run(folder), folder, options.json)
 
 
-def _read_recipe(options: argparse.Namespace) -> Tuple[Any, str]:
+def _read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
+    """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
     from .files import read_bytes
     from .training.recipe import Recipe, get_recipe
 
-    name = options.recipe or "ema"
-    if options.resume and options.output and not options.recipe:
-        interrupted = Path(options.output, "recipe.json")
-        name = str(interrupted) if interrupted.exists() else name
-    if not name.endswith(".json"):
-        return get_recipe(name), name
-    content = read_bytes(name).decode("utf-8", "replace")
-    return Recipe.from_json(content, name), Path(name).stem
+    if name.endswith(".json"):
+        recipe = Recipe.from_json(read_bytes(name).decode("utf-8", "replace"), name)
+    else:
+        recipe = get_recipe(name)
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return recipe.replace(**given)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    recipe = _read_recipe(options.recipe, options)
+    recipes: Dict[str, Any] = {}
+    for text in options.models:
+        label, changed = _parse_model(text, recipe)
+        if label in recipes:
+            raise VQVAEError(f"two models have the label {label!r}: give one of them another, as in LABEL={text}")
+        recipes[label] = changed
+
+    from .data import load_dataset
+    from .runtime import parse_contexts
+    from .training.compare import Comparison, check_comparable, format_table, summarize
+
+    contexts = parse_contexts(options.ctx)
+    check_comparable(recipes, options.seeds)
+    dataset = load_dataset(**recipe.data_settings())
+    try:
+        results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
+    except KeyboardInterrupt:
+        raise VQVAEError(f"stopped; the same command goes on in {options.output}") from None
+    _print(json.dumps(summarize(results), indent=2) if options.json else format_table(results))
+
+
+def _parse_model(text: str, recipe: "Recipe") -> Tuple[str, "Recipe"]:
+    """Return the label and the recipe of [LABEL=]NAME[,setting=value...]."""
+    from .training.recipe import Recipe
+
+    model, *settings = text.split(",")
+    label, equals, name = model.partition("=")
+    if not equals:
+        label, name = text, model
+    kinds = {field.name: _kind(field) for field in dataclasses.fields(Recipe)}
+    changed: Dict[str, Any] = {"model": name}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        try:
+            changed[key] = kinds.get(key, str)(value)
+        except (ValueError, argparse.ArgumentTypeError):
+            raise VQVAEError(f"{text}: {key} was given as {value!r}, which it cannot be") from None
+    return label, recipe.replace(**changed)
 
 
 def _print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:
@@ -267,6 +343,16 @@ def _write(path: str, images: Any) -> None:
     write_png(path, to_bytes(images)[0])
 
 
+def _kind(field: dataclasses.Field) -> Callable[[str], Any]:
+    return {"image_size": _size, "blocks": _counts}.get(field.name, field.type)
+
+
+def _seeds(text: str) -> Tuple[int, ...]:
+    if not all(seed.isdigit() for seed in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0,1,2")
+    return tuple(map(int, text.split(",")))
+
+
 def _size(text: str) -> Tuple[int, int]:
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()):
@@ -274,5 +360,11 @@ def _size(text: str) -> Tuple[int, int]:
     return int(height), int(width)
 
 
+def _counts(text: str) -> Tuple[int, ...]:
+    if not all(count.isdigit() for count in text.split("x")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of counts such as 10x20x10")
+    return tuple(map(int, text.split("x")))
+
+
 def _metavar(kind: Any) -> str:
-    return {str: "NAME", int: "N", float: "X"}.get(kind, "HxW")
+    return {str: "NAME", int: "N", float: "X", _counts: "AxBxC"}.get(kind, "HxW")

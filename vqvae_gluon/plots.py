@@ -1,6 +1,6 @@
 """Pictures of a training, under the seed's file names."""
 from pathlib import Path
-from typing import Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,4 +42,26 @@ def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
     axis.grid(True, which="both", alpha=0.3)
     # gluoncv draws into the current figure and writes it.
     history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(path))
+    plt.close(figure)
+
+
+def draw_curves(path: Path, curves: Dict[str, Sequence[Sequence[Sequence[float]]]]) -> None:
+    """Draw training (dashed) and validation curves of several models.
+
+    ``curves``: label -> (training, validation), each a list over seeds of one value an epoch; lines are means over
+    the seeds, bands their range.
+    """
+    figure, axis = plt.subplots(figsize=(9, 5.5), constrained_layout=True)
+    for number, (label, splits) in enumerate(curves.items()):
+        for values, style in zip(splits, ("--", "-")):
+            epochs = np.arange(len(values[0]))
+            colour = f"C{number}"
+            name = label if style == "-" else None
+            axis.plot(epochs, np.mean(values, axis=0), style, color=colour, label=name, linewidth=1.5)
+            axis.fill_between(epochs, np.min(values, axis=0), np.max(values, axis=0), color=colour, alpha=0.12)
+    axis.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(True, which="both", alpha=0.3)
+    axis.legend(title="validation; dashed: training", fontsize=8)
+    figure.savefig(path, dpi=100, metadata=_NO_CLOCK)
     plt.close(figure)

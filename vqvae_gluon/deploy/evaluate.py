@@ -1,7 +1,7 @@
 """Figures of an exported model over a whole split."""
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +11,7 @@ from ..data import load_dataset, to_unit
 from ..errors import VQVAEError
 from ..files import read_bytes
 from ..metrics import CodeCounts, psnr, ssim
+from ..training.recipe import Recipe
 from .artifacts import find_model
 from .judge import Judge
 from .predictor import Predictor
@@ -34,12 +35,13 @@ def evaluate_model(
     Raises VQVAEError for a missing or damaged model, judge or data set.
     """
     predictor = Predictor(model, ctx)
-    recipe = _recipe(find_model(model))
     channels, *size = predictor.image_shape
-    dataset = load_dataset(data or recipe.get("data", "mnist"), channels, tuple(size), recipe.get("seed", 0))
-    if not data and recipe and dataset.fingerprint() != recipe["data_fingerprint"]:
+    recipe, fingerprint = _origin(find_model(model))
+    settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
+    dataset = load_dataset(**{**settings, "source": data or recipe.data})
+    if not data and fingerprint not in (None, dataset.fingerprint()):
         raise VQVAEError(
-            f"{recipe['data']}: has changed since the model was trained on it, so that its splits may mix; "
+            f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "
             "restore it, or name data with --data"
         )
     images, labels = dataset.split(split)
@@ -71,9 +73,10 @@ def evaluate_model(
     return metrics
 
 
-def _recipe(folder: Path) -> Dict[str, Any]:
+def _origin(folder: Path) -> Tuple[Recipe, Optional[str]]:
+    """Return the recipe and the data fingerprint of a model's manifest, or the defaults where it has none."""
     manifest = folder.parent / "manifest.json"
     if not manifest.exists():
-        return {}
+        return Recipe(), None
     content = json.loads(read_bytes(manifest))
-    return {**content["recipe"], "data_fingerprint": content["data_fingerprint"]}
+    return Recipe.from_dict(content["recipe"]), content["data_fingerprint"]

@@ -14,8 +14,12 @@ CHOICES = {
     "initializer": ("normal", "xavier"),
     "output_bias": ("zero", "mean"),
     "channels": (1, 3),
+    "decoder": ("own", "emadl", "residual"),
+    "mixed_sizes": ("refuse", "stretch"),
+    "training_metrics": ("running", "prediction"),
 }
-_POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "checkpoint_period")
+_POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
+_OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width")
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -36,7 +40,7 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
     else:
         fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
     if not fits:
-        kind = getattr(field.type, "__name__", "pair of integers")
+        kind = {str: "str", int: "int", float: "float"}.get(field.type, "list of integers")
         raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")
 
 
@@ -48,6 +52,11 @@ class Recipe:
     """
 
     model: str = _setting("vqvae_emadl", "model name, see vqvae_gluon.get_model_list()")
+    width: int = _setting(0, "base width of the encoder; 0: the model's own")
+    blocks: Tuple[int, ...] = _setting((), "repeats of Inception-ResNet-v2's blocks, AxBxC; default: 1x1x1")
+    reduced_width: int = _setting(0, "channels to which DLCR halves; 0: embedding_dim")
+    decoder: str = _setting("own", "decoder: that of the model, emadl or residual")
+    decoder_width: int = _setting(0, "width of the residual decoder; 0: its own")
     num_embeddings: int = _setting(64, "codebook rows")
     embedding_dim: int = _setting(16, "length of a codebook row")
     update: str = _setting("ema", "what moves the codebook: its gradient or moving averages")
@@ -61,12 +70,19 @@ class Recipe:
     initializer: str = _setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
     output_bias: str = _setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
     batch_size: int = _setting(128, "images an update")
-    num_epoch: int = _setting(100, "passes over the training split")
+    num_epoch: int = _setting(100, "epochs, each followed by a validation")
+    epoch_passes: int = _setting(1, "passes over the training split in an epoch")
     checkpoint_period: int = _setting(5, "epochs between checkpoints")
-    seed: int = _setting(0, "fixes initialisation, shuffling and the split of an image folder")
+    pictures: int = _setting(5, "pictures of reconstructions drawn with a checkpoint")
+    training_metrics: str = _setting(
+        "running", "of the training split: means over an epoch's updates, or a prediction after them"
+    )
+    seed: int = _setting(0, "fixes initialisation and shuffling")
+    split_seed: int = _setting(0, "fixes the split of an image folder")
     data: str = _setting("mnist", "'mnist', a folder with its four IDX files, or a folder of images")
     channels: int = _setting(1, "1 for grayscale, 3 for colour")
     image_size: Tuple[int, int] = _setting((28, 28), "HEIGHTxWIDTH of the model's images")
+    mixed_sizes: str = _setting("refuse", "what to do with a folder of images of different sizes")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -75,13 +91,16 @@ class Recipe:
             if getattr(self, name) not in choices:
                 listed = ", ".join(map(str, choices))
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
+        for name in ("width", "reduced_width", "decoder_width", "pictures"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in _POSITIVE:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
         _require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
         _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
         _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
-        _require(0 <= self.seed < 2**31, "seed", self.seed, "in [0, 2^31)")
+        for name in ("seed", "split_seed"):
+            _require(0 <= getattr(self, name) < 2**31, name, getattr(self, name), "in [0, 2^31)")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1
         _require(sides_fit, "image_size", self.image_size, "two sides of at least 1")
 
@@ -99,14 +118,23 @@ class Recipe:
                 hint = f"; did you mean {near[0]!r}?" if near else f": choose from {', '.join(known)}"
                 raise VQVAEError(f"unknown setting {name!r}{hint}")
         settings = dict(settings)
-        if isinstance(settings.get("image_size"), list):
-            settings["image_size"] = tuple(settings["image_size"])  # JSON has no tuples
+        for name in ("image_size", "blocks"):
+            if isinstance(settings.get(name), list):
+                settings[name] = tuple(settings[name])  # JSON has no tuples
         return Recipe(**settings)
 
     def model_settings(self) -> Dict[str, Any]:
         """Return what :func:`get_model` takes besides the name."""
         names = ("num_embeddings", "embedding_dim", "update", "channels", "image_size")
-        return {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in names}
+        own = {field.name: field.default for field in dataclasses.fields(self)}
+        settings.update({name: getattr(self, name) for name in _OPTIONAL if getattr(self, name) != own[name]})
+        return settings
+
+    def data_settings(self) -> Dict[str, Any]:
+        """Return what :func:`load_dataset` takes."""
+        names = ("channels", "image_size", "split_seed", "mixed_sizes")
+        return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
         """Return the recipe as JSON text."""

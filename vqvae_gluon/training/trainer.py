@@ -1,6 +1,8 @@
 """The training loop."""
 import math
 import os
+import time
+from itertools import chain
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -128,6 +130,8 @@ class Training:
         self.ctx = list(ctx)
         self.history = History()
         self.epoch = 0
+        #: How long each epoch of this process trained; left out of the history, which a clock must not change.
+        self.epoch_seconds: List[float] = []
         self.fingerprint = dataset.fingerprint()
         self._check_data()
         self.model = self._build_model()
@@ -154,33 +158,39 @@ class Training:
             last = min(last, self.epoch + num_epoch)
         while self.epoch < last:
             rng = np.random.RandomState([self.recipe.seed, self.epoch])
+            mx.random.seed(self.recipe.seed + self.epoch)  # for models with random operators, such as dropout
             learning_rate = self.trainer.learning_rate
             if self.epoch == 0 and self.averages:
                 self._start_codebook(rng)
+            start = time.perf_counter()
             training = self.train_epoch(rng)
-            validation = self.validate()
+            self.epoch_seconds.append(time.perf_counter() - start)
+            if self.recipe.training_metrics == "prediction":
+                training = self.measure("train")
+            validation = self.measure("validation")
             row = {"epoch": self.epoch, "learning_rate": learning_rate}
             row.update({f"train_{name}": value for name, value in training.items()})
             row.update({f"validation_{name}": value for name, value in validation.items()})
             self.history.append(row)
             self._finish_epoch()
 
-    def validate(self) -> Dict[str, float]:
-        """Return the metrics of the whole validation split."""
+    def measure(self, split: str) -> Dict[str, float]:
+        """Return the metrics of predictions on a whole split."""
         meter = self._meter()
-        for batch in batches(self.dataset.validation.images, _EVALUATION_BATCH):
+        for batch in batches(self.dataset.split(split).images, _EVALUATION_BATCH):
             self._measure(meter, [self._forward(mx.nd.array(to_unit(batch), ctx=self.ctx[0]))])
         return meter.summary()
 
     def train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
-        """Make one pass over the training split in an order drawn from ``rng``; return its metrics."""
+        """Make the passes of one epoch, each in an order drawn from ``rng``; return the training metrics."""
         meter = self._meter()
-        images = self.dataset.train.images
+        images, passes = self.dataset.train.images, self.recipe.epoch_passes
         bar = tqdm(
-            total=len(images), desc=f"epoch {self.epoch}", unit=" images", leave=False, disable=None
+            total=passes * len(images), desc=f"epoch {self.epoch}", unit=" images", leave=False, disable=None
         )
         with bar:
-            for number, batch in enumerate(batches(images, self.recipe.batch_size, rng)):
+            orders = chain.from_iterable(batches(images, self.recipe.batch_size, rng) for _ in range(passes))
+            for number, batch in enumerate(orders):
                 parts = self._step(batch)
                 self._measure(meter, parts, number)
                 if self.averages:
@@ -242,7 +252,8 @@ class Training:
         if best or due:
             self._save()
             self._draw_reconstructions()
-        self._draw_loss()
+        if due:
+            self._draw_loss()
         self.history.write_csv(self.folder / "metrics.csv")
         tqdm.write(_line(self.history.rows[-1], self.recipe.num_epoch, best))
 
@@ -341,12 +352,12 @@ class Training:
         )
 
     def _build_trainer(self, updates: int) -> gluon.Trainer:
-        epoch_updates = math.ceil(len(self.dataset.train.images) / self.recipe.batch_size)
+        pass_updates = math.ceil(len(self.dataset.train.images) / self.recipe.batch_size)
         schedule = LRScheduler(
             self.recipe.learning_rate_schedule,
             base_lr=self.recipe.learning_rate,
             # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
-            niters=self.recipe.num_epoch * epoch_updates + 1,
+            niters=self.recipe.num_epoch * self.recipe.epoch_passes * pass_updates + 1,
             offset=1,
         )
         optimizer = mx.optimizer.create(
@@ -367,7 +378,7 @@ class Training:
     def _draw_reconstructions(self) -> None:
         from ..plots import draw_rows, reconstruction_name
 
-        for index, images in enumerate(_pictures(self.dataset.validation.images)):
+        for index, images in enumerate(_pictures(self.dataset.validation.images, self.recipe.pictures)):
             output = self.model(mx.nd.array(to_unit(images), ctx=self.ctx[0]))
             draw_rows(
                 self.folder / reconstruction_name(index, self.epoch - 1, self.recipe.batch_size),
@@ -375,7 +386,7 @@ class Training:
             )
 
 
-def _pictures(images: np.ndarray, pictures: int = 5, columns: int = 8) -> Iterator[np.ndarray]:
+def _pictures(images: np.ndarray, pictures: int, columns: int = 8) -> Iterator[np.ndarray]:
     for start in range(0, min(pictures * columns, len(images)), columns):
         yield images[start : start + columns]
 

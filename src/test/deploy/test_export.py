@@ -25,15 +25,15 @@ def run(small_recipe, small_dataset, tmp_path_factory):
     """A finished and exported small training whose best epoch is not its last."""
     folder = tmp_path_factory.mktemp("export") / "run"
     training = Training(small_recipe.replace(checkpoint_period=1), small_dataset, folder)
-    validate = training.validate
+    measure = training.measure
 
-    def worse_in_the_end():
-        metrics = validate()
+    def worse_in_the_end(split):
+        metrics = measure(split)
         if training.epoch == 3:
             metrics["reconstruction"] += 100
         return metrics
 
-    training.validate = worse_in_the_end
+    training.measure = worse_in_the_end
     training.run()
     return folder, training, export_run(folder)
 

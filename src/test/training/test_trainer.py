@@ -59,7 +59,7 @@ def test_training_learns_and_leaves_its_files(small_recipe, small_dataset, tmp_p
     training.run()
     rows = training.history.rows
     assert rows[-1]["validation_mse"] < 0.2 * small_dataset.validation.images.var() / 255**2
-    assert rows[-1]["validation_mse"] == training.validate()["mse"]
+    assert rows[-1]["validation_mse"] == training.measure("validation")["mse"]
     assert [row["epoch"] for row in rows] == list(range(20))
     with open(tmp_path / "run" / "metrics.csv") as file:
         written = list(csv.DictReader(file))
@@ -74,7 +74,7 @@ def test_metrics_are_those_of_the_whole_split(small_recipe, small_dataset, tmp_p
     training = Training(small_recipe, small_dataset, tmp_path / "run")
     images = to_unit(small_dataset.validation.images)
     output = training.model(mx.nd.array(images))
-    metrics = training.validate()
+    metrics = training.measure("validation")
     error = (output.reconstruction.asnumpy() - images) ** 2
     np.testing.assert_allclose(metrics["mse"], error.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["reconstruction"], error.sum() / len(images), rtol=1e-5)
