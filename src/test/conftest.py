@@ -11,6 +11,14 @@ PROGRAM = ROOT / "cpp" / "build" / "vqvae"
 PRETRAINED = ROOT / "pre-trained"
 DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png" for digit in range(10)]
 
+# Every model of the zoo, narrow enough for tests.
+SMALL_MODELS = {
+    "vqvae_emadl": {},
+    "vqvae_residual": {"width": 8, "decoder_width": 8},
+    "vqvae_inception_resnet_v2_1x1": {"width": 2, "decoder_width": 8},
+    "vqvae_inception_resnet_v2_dlcr": {"width": 2, "decoder_width": 8, "reduced_width": 32},
+}
+
 
 def run_python(*arguments, **kwargs):
     """Run the Python command line in a process of its own."""

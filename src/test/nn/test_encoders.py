@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mxnet import autograd
 
-from conftest import make_model
+from conftest import SMALL_MODELS, make_model
 from vqvae_gluon import VQVAEError, get_model, get_model_list
 from vqvae_gluon.nn import (
     Branches,
@@ -17,22 +17,15 @@ from vqvae_gluon.nn import (
 )
 from vqvae_gluon.training.compare import count_parameters
 
-SMALL = {
-    "vqvae_emadl": {},
-    "vqvae_residual": {"width": 8, "decoder_width": 8},
-    "vqvae_inception_resnet_v2_1x1": {"width": 2, "decoder_width": 8},
-    "vqvae_inception_resnet_v2_dlcr": {"width": 2, "decoder_width": 8, "reduced_width": 32},
-}
-
 
 def test_every_model_is_tested_here():
-    assert set(SMALL) == set(get_model_list())
+    assert set(SMALL_MODELS) == set(get_model_list())
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL_MODELS)
 @pytest.mark.parametrize("channels, size", [(1, (28, 28)), (3, (8, 12)), (1, (4, 4))])
 def test_shapes_and_ranges(name, channels, size):
-    model = make_model(name=name, channels=channels, image_size=size, **SMALL[name])
+    model = make_model(name=name, channels=channels, image_size=size, **SMALL_MODELS[name])
     output = model(mx.nd.random.uniform(shape=(3, channels, *size)))
     assert output.reconstruction.shape == (3, channels, *size)
     assert output.z.shape == (3, 16, size[0] // 4, size[1] // 4)
@@ -122,7 +115,7 @@ def test_dlcr_is_what_the_diagram_shows(width):
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_gradients_reach_every_parameter_of_both_dlcr_branches(hybrid):
     name = "vqvae_inception_resnet_v2_dlcr"
-    model = make_model("gradient", name=name, image_size=(16, 16), **SMALL[name])
+    model = make_model("gradient", name=name, image_size=(16, 16), **SMALL_MODELS[name])
     model.hybridize(hybrid)
     images = mx.nd.random.uniform(shape=(8, 1, 16, 16))
     with autograd.record():
@@ -184,9 +177,9 @@ def test_one_channel_up_convolution_is_exactly_deconvolution_for_any_stride(stri
     np.testing.assert_allclose(x.grad.asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL_MODELS)
 def test_prediction_repeats_itself_and_leaves_the_model_alone(name):
-    model = make_model(name=name, **SMALL[name])
+    model = make_model(name=name, **SMALL_MODELS[name])
     images = mx.nd.random.uniform(shape=(2, 1, 28, 28))
     before = {key: p.data().asnumpy() for key, p in model.collect_params().items()}
     first, second = model(images), model(images)

@@ -1,0 +1,60 @@
+"""Python and C++ agree on codes and bytes for every model of the zoo; the C++ program knows no architecture."""
+import subprocess
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from conftest import ROOT, SMALL_MODELS, export_newest, make_model, random_images
+from vqvae_gluon import Predictor, Training, export_run, to_bytes
+
+
+def by_cpp(model, images, batch_size, folder):
+    """Return codes and reconstructed bytes by the C++ layer, as flat arrays."""
+    files = [folder / name for name in ("images", "codes", "reconstructions")]
+    images.tofile(files[0])
+    command = [ROOT / "cpp" / "build" / "bulk", model, batch_size, *files]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    return [np.fromfile(file, np.uint8) for file in files[1:]]
+
+
+def assert_languages_agree(model, images, folder):
+    predictor = Predictor(model)
+    codes = predictor.encode(images)
+    reconstructions = to_bytes(predictor.decode(codes))
+    assert len(np.unique(codes)) > 3
+    np.testing.assert_array_equal(Predictor(model, batch_size=1).encode(images), codes)
+    for batch_size in (1, 7):
+        cpp_codes, cpp_reconstructions = by_cpp(model, images, batch_size, folder)
+        np.testing.assert_array_equal(cpp_codes, codes.ravel())
+        np.testing.assert_array_equal(cpp_reconstructions, reconstructions.ravel())
+
+
+def make_eventful(model, images):
+    """Give a model of random weights running statistics that matter and a codebook that its encoder uses."""
+    for name, parameter in model.collect_params().items():
+        if name.endswith("running_mean"):
+            parameter.set_data(mx.nd.random.normal(0, 0.1, shape=parameter.shape))
+        if name.endswith("running_var"):
+            parameter.set_data(mx.nd.random.uniform(0.5, 1.5, shape=parameter.shape))
+    z = model.encoder(mx.nd.array(images / 255)).asnumpy()
+    vectors = z.transpose(0, 2, 3, 1).reshape(-1, z.shape[1])
+    rows = np.random.RandomState(0).choice(len(vectors), model.quantizer.num_embeddings, replace=False)
+    model.quantizer.embeddings.set_data(mx.nd.array(vectors[rows]))
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+@pytest.mark.parametrize("channels, size", [(1, (28, 28)), (3, (16, 24))])
+def test_random_weights(name, channels, size, tmp_path):
+    model = make_model(name=name, channels=channels, image_size=size, **SMALL_MODELS[name])
+    images = random_images(20, channels, size)
+    make_eventful(model, images)
+    assert_languages_agree(export_newest(model, tmp_path / "model"), images, tmp_path)
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_trained_weights(name, small_recipe, small_dataset, tmp_path):
+    recipe = small_recipe.replace(model=name, num_epoch=2, pictures=0, **SMALL_MODELS[name])
+    Training(recipe, small_dataset, tmp_path / "run").run()
+    export_run(tmp_path / "run")
+    assert_languages_agree(tmp_path / "run", small_dataset.test.images, tmp_path)
