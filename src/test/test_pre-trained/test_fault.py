@@ -1,6 +1,6 @@
 """Why the seed's trained model gave meaningless codes in C++: each candidate, with its verdict.
 
-docs/cpp-fault.md tells the story.
+docs/cpp-parity.md tells the story.
 """
 import ctypes
 import os
@@ -11,6 +11,7 @@ import pytest
 from mxnet.gluon import HybridBlock
 
 from conftest import DIGITS, PRETRAINED, make_model, run_cpp, run_python
+from draw_misreading import three_channel_reading
 from vqvae_gluon import Predictor, read_image
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model, load_arrays, load_part
@@ -27,17 +28,6 @@ def predictor():
 @pytest.fixture(scope="module")
 def judge():
     return Judge()
-
-
-def three_channel_reading(image):
-    """Return what a three-channel accessor makes of a one-channel image, without leaving its buffer.
-
-    Row j starts at byte 28 j, but pixel k is taken at byte 3 k of it; what the original read
-    beyond the buffer is taken as black.
-    """
-    buffer = np.concatenate([image.ravel(), np.zeros(3 * 28, np.uint8)])
-    rows, columns = np.mgrid[:28, :28]
-    return buffer[28 * rows + 3 * columns][None]
 
 
 def agreement(first, second):
