@@ -84,9 +84,16 @@ def test_metrics_are_those_of_the_whole_split(small_recipe, small_dataset, tmp_p
     assert metrics["codes_used"] == len(shares)
 
 
-@pytest.mark.parametrize("update", ["ema", "gradient"])
-def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(small_recipe, small_dataset, tmp_path, update):
-    recipe = small_recipe.replace(update=update)
+RESUMED = [
+    {"update": "ema"},
+    {"update": "gradient"},
+    {"model": "vqvae_inception_resnet_v2_dlcr", "width": 1, "reduced_width": 16, "decoder_width": 4},
+]
+
+
+@pytest.mark.parametrize("settings", RESUMED)
+def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(small_recipe, small_dataset, tmp_path, settings):
+    recipe = small_recipe.replace(**settings)
     whole = Training(recipe, small_dataset, tmp_path / "whole")
     whole.run()
     Training(recipe, small_dataset, tmp_path / "parts").run(2)
