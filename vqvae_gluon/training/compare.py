@@ -116,10 +116,13 @@ class Comparison:
         folder = self.folder / label / f"seed{seed}"
         training = Training(recipe, self.dataset, folder, self.ctx, resume=True)
         self._clock.skip(label, training.epoch)
+        first = training.epoch
         while not training.finished:
             start = time.perf_counter()
             training.run(1)
             self._clock.add(label, time.perf_counter() - start)
+            if training.epoch == first + 1:
+                print(f"   {self._clock.left()}", flush=True)
         return Result(label, seed, _figures(training), training.history.rows)
 
     def _write(self, results: List[Result]) -> None:

@@ -276,9 +276,13 @@ class Training:
                 self._remove(old)
 
     def _remove(self, epoch: int) -> None:
+        from ..plots import reconstruction_name
+
         checkpoint_path(self.folder, epoch).unlink()
-        for picture in self.folder.glob(f"test_reconstruction_*_epoch{epoch}_batch_size*.png"):
-            picture.unlink()
+        for index in range(self.recipe.pictures):
+            picture = self.folder / reconstruction_name(index, epoch, self.recipe.batch_size)
+            if picture.exists():
+                picture.unlink()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         if checkpoint.data_fingerprint != self.fingerprint:
