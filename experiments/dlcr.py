@@ -18,6 +18,7 @@ from typing import Dict
 
 import numpy as np
 
+import variants
 from vqvae_gluon import load_dataset, write_png
 from vqvae_gluon.cli import main
 from vqvae_gluon.data.image_file import read_pixels, stretch
@@ -129,6 +130,5 @@ def compare_all() -> int:
 
 
 if __name__ == "__main__":
-    import variants  # noqa: F401  registers the defects as models
-
+    variants.register()
     sys.exit(compare(sys.argv[1]) if len(sys.argv) > 1 else compare_all())

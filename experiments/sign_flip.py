@@ -12,7 +12,7 @@ from vqvae_gluon.runtime import use_all_cores
 
 use_all_cores()
 
-import variants  # noqa: E402, F401  registers the flipped model
+import variants  # noqa: E402
 from vqvae_gluon import Training, get_recipe, load_dataset  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +22,7 @@ EPOCHS = 20
 
 def main() -> None:
     """Train with the flipped estimator and print both."""
+    variants.register()
     recipe = get_recipe("emadl").replace(model="vqvae_emadl_sign_flipped", num_epoch=EPOCHS)
     Training(recipe, load_dataset("mnist"), FOLDER, resume=True).run()
     shutil.copy(FOLDER / "metrics.csv", RESULT)

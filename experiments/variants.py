@@ -63,5 +63,7 @@ def sign_flipped_emadl(channels: int = 1, embedding_dim: int = 16, decoder: str 
     return compose(encoder, decoder, channels, embedding_dim, quantizer=SignFlippedQuantizer, **settings)
 
 
-register_model("vqvae_dlcr_random_branch", random_branch_dlcr)
-register_model("vqvae_emadl_sign_flipped", sign_flipped_emadl)
+def register() -> None:
+    """Let recipes and commands of this process name these models."""
+    register_model("vqvae_dlcr_random_branch", random_branch_dlcr)
+    register_model("vqvae_emadl_sign_flipped", sign_flipped_emadl)

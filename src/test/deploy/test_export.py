@@ -116,7 +116,7 @@ def test_get_model_loads_exported_parameters(run):
 
 
 def test_get_model_refuses_unknown_names_and_settings():
-    with pytest.raises(VQVAEError, match="unknown model 'vqvae': choose one of vqvae_emadl"):
+    with pytest.raises(VQVAEError, match="unknown model 'vqvae': choose one of vqvae_emadl, vqvae_inception"):
         get_model("vqvae")
     with pytest.raises(VQVAEError, match="unexpected keyword argument 'size'"):
         get_model("vqvae_emadl", size=3)

@@ -3,12 +3,13 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-import variants  # noqa: F401  registers the models
+import variants
 from conftest import make_model
 
 
 def test_sign_flipped_estimator_forwards_minus_q_with_the_gradient_of_plus():
-    quantizer = make_model(name="vqvae_emadl_sign_flipped").quantizer
+    quantizer = variants.sign_flipped_emadl(update="ema").quantizer
+    quantizer.initialize()
     z = mx.nd.random.uniform(-0.1, 0.1, shape=(2, 16, 3, 3))
     z.attach_grad()
     with autograd.record():
@@ -22,7 +23,8 @@ def test_sign_flipped_estimator_forwards_minus_q_with_the_gradient_of_plus():
 
 
 def test_random_branch_never_repeats_itself_and_never_learns():
-    model = make_model(name="vqvae_dlcr_random_branch", width=1, decoder_width=4, image_size=(8, 8))
+    model = variants.random_branch_dlcr(width=1, decoder_width=4, image_size=(8, 8))
+    model.initialize(mx.init.Xavier())
     model.hybridize()
     images = mx.nd.random.uniform(shape=(2, 1, 8, 8))
     assert (model(images).z.asnumpy() != model(images).z.asnumpy()).any()
