@@ -145,12 +145,19 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_predictions(commands: argparse._SubParsersAction) -> None:
-    encode = commands.add_parser("encode", help="print the codes of an image")
-    encode.add_argument("image", metavar="IMAGE", help=_IMAGE_HELP)
+    encode = commands.add_parser("encode", help="print the codes of an image, or write those of many to one file")
+    encode.add_argument(
+        "image", metavar="IMAGE", help=_IMAGE_HELP + "; with -o a folder of such, or an .npy array (N, C, H, W)"
+    )
+    encode.add_argument("-o", "--output", metavar="CODES.npz", help="write the codes of many images to this file")
     encode.set_defaults(run=_encode)
-    decode = commands.add_parser("decode", help="make an image from codes")
-    decode.add_argument("codes", metavar="CODES", help="a file as 'vqvae encode' prints it, or - for standard input")
-    decode.add_argument("output", metavar="OUT.png", help="the PNG file to write")
+    decode = commands.add_parser("decode", help="make an image from codes, or many from a file of 'encode -o'")
+    decode.add_argument(
+        "codes", metavar="CODES", help="a file as 'vqvae encode' prints it, - for standard input, or CODES.npz"
+    )
+    decode.add_argument(
+        "output", metavar="OUT.png", help="the PNG file to write; for CODES.npz a new folder, or OUT.npy"
+    )
     decode.set_defaults(run=_decode)
     reconstruct = commands.add_parser("reconstruct", help="encode an image and decode its codes")
     reconstruct.add_argument("image", metavar="IMAGE", help=_IMAGE_HELP)
@@ -293,13 +300,40 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _encode(options: argparse.Namespace) -> None:
     from .deploy.codes_file import format_codes
 
+    if options.output:
+        _encode_many(options)
+        return
+    if Path(options.image).is_dir() or options.image.endswith(".npy"):
+        raise VQVAEError(f"{options.image}: holds many images; add -o CODES.npz to write their codes to a file")
     predictor = _predictor(options)
     _print(format_codes(predictor.encode(_read_tensor(predictor, options))[0]).rstrip())
+
+
+def _encode_many(options: argparse.Namespace) -> None:
+    from .deploy.bulk import encode_to_file
+
+    if options.explain or options.dump_input:
+        raise VQVAEError("--explain and --dump-input show one image: leave out -o")
+    if not options.output.endswith(".npz"):
+        raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
+    with quiet_libraries():
+        count = encode_to_file(_predictor(options), options.image, options.output)
+    _print(f"{options.output}: codes of {count} images")
+
+
+def _decode_many(options: argparse.Namespace) -> None:
+    from .deploy.bulk import decode_to_array, decode_to_folder
+
+    decode = decode_to_array if options.output.endswith(".npy") else decode_to_folder
+    _print(f"{options.output}: {decode(_predictor(options), options.codes, options.output)} images")
 
 
 def _decode(options: argparse.Namespace) -> None:
     from .deploy.codes_file import read_codes
 
+    if options.codes.endswith(".npz"):
+        _decode_many(options)
+        return
     predictor = _predictor(options)
     codes = read_codes(options.codes, predictor.codes_shape, len(predictor.codebook))
     _write(options.output, predictor.decode(codes[None]))

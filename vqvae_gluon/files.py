@@ -1,9 +1,10 @@
 """Reading and writing files so that a failure is one sentence and loses nothing."""
+import contextlib
 import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Union
+from typing import BinaryIO, Iterator, Union
 
 from .errors import VQVAEError
 
@@ -20,15 +21,26 @@ def read_bytes(path: Union[str, Path]) -> bytes:
 
 def write_bytes(path: Union[str, Path], content: bytes) -> None:
     """Write a whole file or, on failure, leave what was there; raise VQVAEError if it cannot be written."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
+    """Give a file to write to that takes the place of ``path`` once it is whole.
+
+    If the block fails, what was there stays. Raises VQVAEError if the file cannot be written.
+    """
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not target.is_file():
-            target.write_bytes(content)  # a device or a pipe: it must not be replaced by a file
+            with open(target, "wb") as file:
+                yield file  # a device or a pipe: it must not be replaced by a file
             return
         handle, temporary = tempfile.mkstemp(dir=str(target.parent), prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             mask = os.umask(0)
