@@ -1,0 +1,163 @@
+"""From measured rounds to a table and a chart."""
+import statistics
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+_EAGER, _COMPILE, _ONNX, _VQP = "PyTorch eager", "torch.compile", "ONNX Runtime", "vector-quantize-pytorch"
+_START = "start to first reconstruction"
+
+
+class Comparison(NamedTuple):
+    """Two contenders at one work, by one unit, and how many times better ours must be (None: for information)."""
+
+    work: str
+    unit: str
+    ours: str
+    theirs: str
+    required: Optional[float]
+
+
+COMPARISONS = (
+    *(
+        Comparison(f"training, batch {batch}", "images/s", "ours", theirs, required)
+        for batch in (128, 500)
+        for theirs, required in ((_EAGER, 1.4), (_COMPILE, 1.0))
+    ),
+    *(
+        Comparison("reconstructing in bulk", "images/s", ours, theirs, required)
+        for ours in ("ours, Python", "ours, C++")
+        for theirs, required in ((_EAGER, 1.2), (_ONNX, 2.0))
+    ),
+    *(
+        Comparison("one at a time", unit, ours, theirs, required if "C++" in ours else None)
+        for ours in ("ours, C++", "ours, Python")
+        for theirs, required in (("PyTorch", 1.5), (_ONNX, 1.2))
+        for unit in ("p50 ms", "p99 ms")
+    ),
+    Comparison(_START, "s", "ours, C++", "PyTorch", 5.0),
+    *(
+        Comparison("imports", "s", ours, "import mxnet", required)
+        for ours, required in (
+            ("import vqvae_gluon", 1 / 1.15),
+            ("vqvae --help", 1 / 1.15),
+            ("from vqvae_gluon import Predictor", None),
+        )
+    ),
+    Comparison("training to the target MSE", "s", "ours", _VQP, 1.5),
+)
+
+Rounds = Dict[str, Dict[str, List[Dict[str, float]]]]
+Row = Dict[str, Any]
+
+
+def is_rate(unit: str) -> bool:
+    """Return whether more of a unit is better."""
+    return unit.endswith("/s")
+
+
+def multiply_adds(side: int = 28) -> int:
+    """Return the multiply-adds of the six layers of the EMADL VQ-VAE for one image of side x side, without biases."""
+    half, quarter = (side // 2) ** 2, (side // 4) ** 2
+    encoder = half * 1 * 32 * 3**2 + quarter * 32 * 64 * 3**2 + quarter * 64 * 16
+    # A transposed convolution does its work at each pixel of its input.
+    decoder = quarter * 16 * 64 * 4**2 + half * 64 * 32 * 4**2 + side**2 * 32 * 1 * 3**2
+    return encoder + decoder
+
+
+def summarize(rounds: Rounds) -> List[Row]:
+    """Return a row for each comparison that was measured, and for each share of the matrix product's speed.
+
+    Medians stand beside the least and the greatest over the rounds. The ratio is the median of those within a
+    round; above 1, ours is better.
+    """
+    rows = [_compare(comparison, rounds) for comparison in COMPARISONS if comparison.work in rounds]
+    return rows + [_share(work, rounds) for work in rounds if work.startswith("training, batch")]
+
+
+def _compare(comparison: Comparison, rounds: Rounds) -> Row:
+    work, unit, *names, required = comparison
+    ours, theirs = ([figures[unit] for figures in rounds[work][name]] for name in names)
+    ratios = [a / b if is_rate(unit) else b / a for a, b in zip(ours, theirs)]
+    row = {"work": work, "unit": unit, "our_name": names[0], "their_name": names[1]}
+    row.update(ours=_spread(ours), theirs=_spread(theirs), ratio=_spread(ratios), required=required)
+    return {**row, "met": None if required is None else row["ratio"]["median"] >= required}
+
+
+def _share(work: str, rounds: Rounds) -> Row:
+    """Return how much of the speed of a matrix product training reaches: forward and twice as much backward."""
+    flops = 3 * 2 * multiply_adds()
+    ours = [1e-9 * flops * figures["images/s"] for figures in rounds[work]["ours"]]
+    peak = [figures["GFLOP/s"] for figures in rounds["matrix product"]["ours"]]
+    row = {"work": work, "unit": "GFLOP/s", "our_name": "ours", "their_name": "matrix product"}
+    row.update(ours=_spread(ours), theirs=_spread(peak), ratio=_spread([a / b for a, b in zip(ours, peak)]))
+    return {**row, "required": None, "met": None}
+
+
+def _spread(values: Sequence[float]) -> Dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table of :func:`summarize`: medians, and in brackets the spread over the rounds."""
+    lines = [["work", "unit", "ours", "theirs", "ratio", "required", "met"]]
+    for row in rows:
+        lines.append(
+            [
+                row["work"],
+                row["unit"],
+                f"{row['our_name']}: {_format(row['ours'])}",
+                f"{row['their_name']}: {_format(row['theirs'])}",
+                _format(row["ratio"]),
+                "" if row["required"] is None else f"{row['required']:.2f}",
+                {None: "", True: "yes", False: "no"}[row["met"]],
+            ]
+        )
+    return _align(lines)
+
+
+def format_memory(rows: Sequence[Row]) -> str:
+    """Return a Markdown table of peak memory."""
+    if not rows:
+        return ""
+    columns = ("work", "batch", "side", "MiB")
+    return _align([list(columns)] + [[_cell(row.get(column, "")) for column in columns] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _format(spread: Dict[str, float]) -> str:
+    median, low, high = (f"{spread[name]:,.0f}" if spread[name] >= 1000 else f"{spread[name]:.3g}" for name in spread)
+    return f"{median} [{low}-{high}]"
+
+
+def _align(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
+    return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])
+
+
+def draw(path: Path, rows: Sequence[Row]) -> None:
+    """Draw the ratios as bars, with their spread, and what is required of each as a line."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    rows = [row for row in rows if row["required"] is not None][::-1]
+    figure = Figure(figsize=(10, 1.2 + 0.35 * len(rows)), constrained_layout=True)
+    axes = figure.add_subplot()
+    axes.set_xscale("log")
+    axes.axvline(1, color="gray", linewidth=1)
+    for place, row in enumerate(rows):
+        median, low, high = row["ratio"].values()
+        axes.barh(place, median - 1, left=1, color="tab:green" if row["met"] else "tab:red", alpha=0.6)
+        axes.plot([low, high], [place, place], color="black", linewidth=1)
+        axes.plot([row["required"]] * 2, [place - 0.4, place + 0.4], color="black", linewidth=3)
+    names = [f"{row['work']} ({row['unit']}): {row['our_name']} to {row['their_name']}" for row in rows]
+    axes.set_yticks(range(len(rows)))
+    axes.set_yticklabels(names)
+    axes.set_xticks([0.5, 1, 2, 5, 10, 20])
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("times better ours is\nthick: required, thin: spread")
+    figure.savefig(path, dpi=120)
