@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -34,6 +36,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
     options = _parser().parse_args(arguments)
     use_all_cores()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # one way to stop, whoever asks
     try:
         options.run(options)
     except VQVAEError as error:
@@ -212,7 +215,8 @@ def _train(options: argparse.Namespace) -> None:
     try:
         training.run()
     except KeyboardInterrupt:
-        raise VQVAEError(f"stopped in epoch {training.epoch}; go on: vqvae train --output {folder} --resume") from None
+        again = shlex.join(["vqvae", "train", "--output", str(folder), "--resume"])
+        raise VQVAEError(f"stopped in epoch {training.epoch}; go on: {again}") from None
     _print_manifest(export_run(folder), folder, options.json)
 
 

@@ -1,5 +1,6 @@
 """Reading and writing files so that a failure is one sentence and loses nothing."""
 import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -52,6 +53,22 @@ def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise VQVAEError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def locked(folder: Union[str, Path]) -> Iterator[None]:
+    """Keep other processes that ask for the same lock out of a folder; raise VQVAEError if one is in it.
+
+    The lock leaves no file behind and ends with the process, however that ends.
+    """
+    handle = os.open(str(folder), os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise VQVAEError(f"{folder}: another process is training there; wait for it or choose another folder") from None
+    finally:
+        os.close(handle)
 
 
 def sha256(path: Union[str, Path]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
 from vqvae_gluon import write_png
+from vqvae_gluon.training.checkpoint import list_checkpoints
 
 BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 
@@ -236,6 +237,24 @@ def test_ctrl_c_gets_one_line(exported):
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(60) == 130
     assert waiting.stderr.read() == b"vqvae: stopped\n"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_folder, tmp_path, sent):
+    run = tmp_path / "my run"
+    data = ["--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8"]
+    settings = [*data, "--num-epoch", "1000", "--checkpoint-period", "1000"]
+    words = [ROOT / ".venv" / "bin" / "vqvae", "train", "--output", run, *settings]
+    training = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(5):
+        line = training.stdout.readline()
+    assert line.startswith(b"epoch   4 of 1000")
+    training.send_signal(sent)
+    assert training.wait(60) == 2
+    message = training.stderr.read().decode().splitlines()[-1]
+    assert message.endswith(f"go on: vqvae train --output '{run}' --resume")
+    epoch = int(message.split("stopped in epoch ")[1].split(";")[0])
+    assert list_checkpoints(run)[-1] == epoch - 1 >= 4
 
 
 def test_evaluate_refuses_a_folder_that_has_changed(picture_folder, trained, tmp_path):

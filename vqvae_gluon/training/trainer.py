@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..data import Dataset, batches, to_bytes, to_unit
 from ..errors import VQVAEError
-from ..files import read_bytes, write_bytes
+from ..files import locked, read_bytes, write_bytes
 from ..metrics import CodeCounts
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages, VQVAEOutput
@@ -132,6 +132,7 @@ class Training:
         self.epoch = 0
         #: How long each epoch of this process trained; left out of the history, which a clock must not change.
         self.epoch_seconds: List[float] = []
+        self._unsaved: Optional[Checkpoint] = None
         self.fingerprint = dataset.fingerprint()
         self._check_data()
         self.model = self._build_model()
@@ -149,13 +150,22 @@ class Training:
         return self.epoch >= self.recipe.num_epoch
 
     def run(self, num_epoch: Optional[int] = None) -> None:
-        """Train to the recipe's end, or for ``num_epoch`` more epochs.
+        """Train to the recipe's end, or for ``num_epoch`` more epochs; interrupted, save the last finished epoch.
 
-        Raises VQVAEError for a loss that is no longer finite; the last checkpoint stays.
+        Raises VQVAEError for a loss that is no longer finite (the last checkpoint stays), and if another process
+        trains in the folder.
         """
         last = self.recipe.num_epoch
         if num_epoch is not None:
             last = min(last, self.epoch + num_epoch)
+        with locked(self.folder):
+            try:
+                self._run_until(last)
+            except KeyboardInterrupt:
+                self._save()
+                raise
+
+    def _run_until(self, last: int) -> None:
         while self.epoch < last:
             rng = np.random.RandomState([self.recipe.seed, self.epoch])
             mx.random.seed(self.recipe.seed + self.epoch)  # for models with random operators, such as dropout
@@ -249,6 +259,7 @@ class Training:
             write_bytes(self.folder / "recipe.json", self.recipe.to_json().encode())
         self.epoch += 1
         due = self.epoch % self.recipe.checkpoint_period == 0 or self.finished
+        self._unsaved = self._checkpoint()
         if best or due:
             self._save()
             self._draw_reconstructions()
@@ -258,22 +269,27 @@ class Training:
         tqdm.write(_line(self.history.rows[-1], self.recipe.num_epoch, best))
 
     def _save(self) -> None:
-        epoch = self.epoch - 1
+        """Write the checkpoint of the last finished epoch if it is not written yet."""
+        if self._unsaved is None:
+            return
+        save_checkpoint(self.folder, self._unsaved)
+        for old in list_checkpoints(self.folder):
+            if old not in (self._unsaved.epoch, self.history.best()["epoch"]):
+                self._remove(old)
+        self._unsaved = None
+
+    def _checkpoint(self) -> Checkpoint:
         parameters = self.model.collect_params()
-        checkpoint = Checkpoint(
-            epoch=epoch,
+        return Checkpoint(
+            epoch=self.epoch - 1,
             updates=self.trainer.optimizer.num_update,
             recipe=self.recipe,
             data_fingerprint=self.fingerprint,
             weights={name: value.data(self.ctx[0]).asnumpy() for name, value in parameters.items()},
             optimizer=optimizer_state(self.trainer),
             averages=self.averages.state() if self.averages else {},
-            rows=self.history.rows,
+            rows=list(self.history.rows),
         )
-        save_checkpoint(self.folder, checkpoint)
-        for old in list_checkpoints(self.folder):
-            if old not in (epoch, self.history.best()["epoch"]):
-                self._remove(old)
 
     def _remove(self, epoch: int) -> None:
         from ..plots import reconstruction_name

@@ -9,6 +9,7 @@ from mxnet import autograd
 from conftest import make_model, random_images
 from vqvae_gluon import Training, VQVAEError
 from vqvae_gluon.data import to_unit
+from vqvae_gluon.files import locked
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.trainer import loss_terms, total_loss
 
@@ -199,6 +200,15 @@ def test_a_training_that_never_began_leaves_nothing(small_recipe, small_dataset,
     with pytest.raises(VQVAEError, match="distinct vectors to start 5000 embeddings"):
         Training(small_recipe.replace(num_embeddings=5000), small_dataset, tmp_path / "run").run()
     Training(small_recipe, small_dataset, tmp_path / "run").run(1)
+
+
+def test_second_training_in_a_folder_is_refused(small_recipe, small_dataset, tmp_path):
+    first = Training(small_recipe, small_dataset, tmp_path / "run")
+    first.run(1)
+    second = Training(small_recipe, small_dataset, tmp_path / "run", resume=True)
+    with locked(first.folder), pytest.raises(VQVAEError, match="another process is training there"):
+        second.run()
+    second.run(1)
 
 
 def test_damaged_checkpoint_is_named(small_recipe, small_dataset, tmp_path):
