@@ -13,7 +13,8 @@ class UpConvolution(HybridBlock):
     MXNet 1.9.1 cannot run the backward pass of a ``Deconvolution`` with one output channel, whatever its
     stride. Such a layer trains as a 1x1 convolution to the kernel's taps, gathered by ``col2im``: the same
     sums from the same weight, and faster. ``plain`` selects ``Deconvolution`` for every
-    shape, the form that is exported.
+    shape, the form that is exported. Its bias is added by :func:`add_bias`: ``Deconvolution`` itself takes longer over
+    the bias than over everything else.
 
     Parameters
     ----------
@@ -43,11 +44,21 @@ class UpConvolution(HybridBlock):
 
     def hybrid_forward(self, F, x, weight, bias):
         if self.plain or self.channels > 1:
-            return F.Deconvolution(x, weight, bias, num_filter=self.channels, no_bias=False, **self._geometry)
+            image = F.Deconvolution(x, weight, num_filter=self.channels, no_bias=True, **self._geometry)
+            return add_bias(F, image, bias, self.channels)
         taps = self._geometry["kernel"][0] ** 2
         by_tap = F.expand_dims(F.transpose(F.reshape(weight, shape=(0, -1))), axis=2)
         columns = F.Convolution(
             x, F.expand_dims(by_tap, axis=3), kernel=(1, 1), num_filter=taps, no_bias=True
         )
         image = F.col2im(F.reshape(columns, shape=(0, 0, -1)), output_size=self.output_size, **self._geometry)
-        return F.broadcast_add(image, F.reshape(bias, shape=(1, -1, 1, 1)))
+        return add_bias(F, image, bias, self.channels)
+
+
+def add_bias(F, x, bias, channels: int):
+    """Add a bias (channels,) to (N, channels, H, W), bit for bit as ``broadcast_add`` would.
+
+    A convolution of each channel with the number one, which oneDNN runs two to four times as fast, backward above all.
+    """
+    ones = F.ones((channels, 1, 1, 1))
+    return F.Convolution(x, ones, bias, kernel=(1, 1), num_filter=channels, num_group=channels)
