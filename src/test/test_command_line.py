@@ -230,9 +230,16 @@ def test_options_may_be_joined_and_ended(run, exported, tmp_path):
     assert result.returncode == 0 and result.stdout == run("encode", DIGITS[2], "--model", exported).stdout
 
 
+def start(words, **pipes):
+    """Start a process that a signal can stop, also where the tests themselves run in the background of a shell."""
+    return subprocess.Popen(
+        list(map(str, words)), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes
+    )
+
+
 def test_ctrl_c_gets_one_line(exported):
     words = [str(ROOT / ".venv" / "bin" / "vqvae"), "decode", "-", "out.png", "--model", str(exported)]
-    waiting = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    waiting = start(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(8)  # it waits for codes by then; before, it stops as well
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(60) == 130
@@ -245,7 +252,7 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     data = ["--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8"]
     settings = [*data, "--num-epoch", "1000", "--checkpoint-period", "1000"]
     words = [ROOT / ".venv" / "bin" / "vqvae", "train", "--output", run, *settings]
-    training = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    training = start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(5):
         line = training.stdout.readline()
     assert line.startswith(b"epoch   4 of 1000")
