@@ -221,7 +221,9 @@ def _array_batches(predictor: Predictor, path: File) -> Iterator[Batch]:
     except FileNotFoundError:
         raise VQVAEError(f"{path}: no such file") from None
     except (ValueError, OSError, EOFError):
-        raise VQVAEError(f"{path}: is damaged or no .npy array") from None
+        images = None
+    if not isinstance(images, np.ndarray):
+        raise VQVAEError(f"{path}: is damaged or no .npy array")
     if images.ndim != 4:
         raise VQVAEError(f"{path}: holds an array of shape {images.shape}: give (N, C, H, W)")
     for start in range(0, len(images), predictor.batch_size):

@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import math
 import statistics
 import time
 from pathlib import Path
@@ -207,7 +208,8 @@ def summarize(results: Sequence[Result]) -> Dict[str, Dict[str, Tuple[float, flo
         runs = [result.figures for result in results if result.label == label]
         summary[label] = {}
         for name in FIGURES:
-            values = [run[name] for run in runs]
+            # A training that was killed just before its end may lack its speed.
+            values = [run[name] for run in runs if not math.isnan(run[name])] or [math.nan]
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
             summary[label][name] = (statistics.mean(values), deviation)
     return summary

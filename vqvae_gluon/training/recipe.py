@@ -19,6 +19,7 @@ CHOICES = {
     "training_metrics": ("running", "prediction"),
 }
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
+_WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 _OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width")
 
 
@@ -93,6 +94,8 @@ class Recipe:
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
         for name in ("width", "reduced_width", "decoder_width", "pictures"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim"):
+            _require(getattr(self, name) <= _WIDEST, name, getattr(self, name), f"at most {_WIDEST}")
         for name in _POSITIVE:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")

@@ -169,6 +169,16 @@ def test_wrong_arrays_are_refused(predictor, tmp_path, content, words):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["images.npz", "images.npy"])
+def test_files_that_hold_no_array_are_refused(predictor, tmp_path, name):
+    if name.endswith("z"):
+        np.savez(tmp_path / name, images=random_images(2))
+    else:
+        (tmp_path / name).write_bytes(b"text")
+    with pytest.raises(VQVAEError, match="is damaged or no .npy array"):
+        encode_to_file(predictor, tmp_path / name, tmp_path / "codes.npz")
+
+
 def test_taken_folders_are_refused(predictor, folder, tmp_path):
     encode_to_file(predictor, folder, tmp_path / "codes.npz")
     with pytest.raises(VQVAEError, match="is there already; give a new or an empty folder"):

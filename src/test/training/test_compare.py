@@ -91,6 +91,16 @@ def test_table_gives_means_and_deviations():
     assert "2.00000 ± 1.41421" in first and "±" not in second and "5.00000" in second
 
 
+def test_trainings_without_a_speed_are_left_out_of_its_mean(recipes, small_dataset, tmp_path):
+    Comparison(recipes, (0, 1), small_dataset, tmp_path).run()
+    for seed, label in ((0, "narrow"), (0, "wide one"), (1, "wide one")):  # as if killed just before it was written
+        (tmp_path / label / f"seed{seed}" / "speed.json").unlink()
+    results = Comparison(recipes, (0, 1), small_dataset, tmp_path).run()
+    summary = summarize(results)
+    assert summary["narrow"]["images_per_second"][0] > 0 == summary["narrow"]["images_per_second"][1]
+    assert "nan" in format_table(results).splitlines()[-1]
+
+
 def test_clock_counts_the_epochs_of_each_model():
     clock = Clock(2, {"slow": 3, "fast": 3})
     assert clock.left() == "time left unknown as yet"

@@ -30,6 +30,9 @@ def test_json_round_trip():
         ({"image_size": (28,)}, "image_size"),
         ({"image_size": "28x28"}, "image_size"),
         ({"channels": 2}, "channels 2 is unknown: choose one of 1, 3"),
+        ({"width": 100_000_000_000}, "width was given as 100000000000: it must be at most 65536"),
+        ({"blocks": (1, "2")}, "blocks was given as"),
+        ({"mixed_sizes": "crop"}, "mixed_sizes 'crop' is unknown: choose one of refuse, stretch"),
         ({"seed": -1}, "seed was given as -1"),
     ],
 )
