@@ -3,6 +3,9 @@ from typing import Tuple
 
 from mxnet.gluon import HybridBlock
 
+# oneDNN keeps channels in blocks of this many; where they come out even, it need not rearrange what it computes.
+_BLOCK = 16
+
 
 class UpConvolution(HybridBlock):
     """EMADL's ``UpConvolution``: a transposed convolution padded to ``stride`` times the size.
@@ -34,6 +37,7 @@ class UpConvolution(HybridBlock):
     ) -> None:
         super().__init__(**kwargs)
         self.channels = channels
+        self.in_channels = in_channels
         self.output_size = output_size
         self.plain = False
         pad = (kernel - stride) // 2
@@ -45,14 +49,21 @@ class UpConvolution(HybridBlock):
     def hybrid_forward(self, F, x, weight, bias):
         if self.plain or self.channels > 1:
             image = F.Deconvolution(x, weight, num_filter=self.channels, no_bias=True, **self._geometry)
-            return add_bias(F, image, bias, self.channels)
+        else:
+            image = self._by_taps(F, x, weight)
+        return add_bias(F, image, bias, self.channels)
+
+    def _by_taps(self, F, x, weight):
         taps = self._geometry["kernel"][0] ** 2
         by_tap = F.expand_dims(F.transpose(F.reshape(weight, shape=(0, -1))), axis=2)
+        idle = -taps % _BLOCK
+        if idle:
+            by_tap = F.concat(by_tap, F.zeros((idle, self.in_channels, 1)), dim=0)
         columns = F.Convolution(
-            x, F.expand_dims(by_tap, axis=3), kernel=(1, 1), num_filter=taps, no_bias=True
+            x, F.expand_dims(by_tap, axis=3), kernel=(1, 1), num_filter=taps + idle, no_bias=True
         )
-        image = F.col2im(F.reshape(columns, shape=(0, 0, -1)), output_size=self.output_size, **self._geometry)
-        return add_bias(F, image, bias, self.channels)
+        columns = F.reshape(F.slice_axis(columns, axis=1, begin=0, end=taps), shape=(0, 0, -1))
+        return F.col2im(columns, output_size=self.output_size, **self._geometry)
 
 
 def add_bias(F, x, bias, channels: int):

@@ -8,7 +8,7 @@ from mxnet import autograd
 
 from vqvae_gluon import VQVAEError
 from vqvae_gluon.nn import CodebookAverages, VectorQuantizer
-from vqvae_gluon.nn.quantizer import NearestRow
+from vqvae_gluon.nn.quantizer import NearestRow, vector_sums
 
 K, D = 5, 3
 
@@ -120,12 +120,31 @@ def test_ema_takes_the_codebook_out_of_the_gradient():
     assert make_quantizer("gradient").embeddings.grad_req == "write"
 
 
+def move(averages, z, codes):
+    """Let averages take in one batch of one device."""
+    z, codes = mx.nd.array(z), mx.nd.array(codes)
+    sums = vector_sums(mx.nd, z, codes, *averages.sums.shape)
+    return averages.step([sums], [z], np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("k, d, n, side", [(1, 1, 1, 1), (64, 16, 128, 7), (5, 3, 2, 4), (512, 64, 3, 2)])
+def test_vector_sums_are_those_of_a_loop(k, d, n, side):
+    rng = np.random.RandomState(0)
+    z, codes = rng.randn(n, d, side, side).astype(np.float32), rng.randint(k, size=(n, side, side))
+    expected = np.zeros((k, d + 1))
+    for place in np.ndindex(codes.shape):
+        expected[codes[place]] += np.append(z[place[0], :, place[1], place[2]], 1)
+    found = vector_sums(mx.nd, mx.nd.array(z), mx.nd.array(codes), k, d).asnumpy()
+    np.testing.assert_array_equal(found[:, -1], expected[:, -1])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
 def test_ema_update_by_hand():
     codebook = np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)
     averages = CodebookAverages(make_quantizer("ema", codebook, 2, 2), decay=0.5, epsilon=0.1, dead_below=0)
     # Counts start at 1, sums at the rows. Three vectors: two of code 0, one of code 1.
     z = np.array([[0.2, 0.4, 0.8], [0.0, 0.2, 1.2]], np.float32).reshape(1, 2, 1, 3)
-    averages.step(z, np.array([[[0, 0, 1]]]), np.random.RandomState(0))
+    move(averages, z, [[[0, 0, 1]]])
     np.testing.assert_allclose(averages.counts, [0.5 * 1 + 0.5 * 2, 0.5 * 1 + 0.5 * 1])
     sums = np.array([[0.5 * 0 + 0.5 * 0.6, 0.5 * 0 + 0.5 * 0.2], [0.5 * 1 + 0.5 * 0.8, 0.5 * 1 + 0.5 * 1.2]])
     np.testing.assert_allclose(averages.sums, sums, rtol=1e-6)
@@ -137,7 +156,7 @@ def test_dead_rows_restart_with_their_count_and_sum():
     codebook = np.array([[0.0], [9.0]], np.float32)
     averages = CodebookAverages(make_quantizer("ema", codebook, 2, 1), decay=0.5, dead_below=0.75)
     z = np.array([0.1, 0.2, 0.3], np.float32).reshape(1, 1, 1, 3)
-    replaced = averages.step(z, np.zeros((1, 1, 3)), np.random.RandomState(0))
+    replaced = move(averages, z, [[[0, 0, 0]]])
     assert replaced == 1
     new = averages.codebook()[1, 0]
     assert new in z
@@ -149,7 +168,7 @@ def test_dead_rows_are_left_alone_when_asked():
     codebook = np.array([[0.0], [9.0]], np.float32)
     averages = CodebookAverages(make_quantizer("ema", codebook, 2, 1), decay=0.5, dead_below=0)
     z = np.zeros((1, 1, 1, 3), np.float32)
-    assert averages.step(z, np.zeros((1, 1, 3)), np.random.RandomState(0)) == 0
+    assert move(averages, z, [[[0, 0, 0]]]) == 0
     np.testing.assert_allclose(averages.codebook()[1], 9.0, rtol=1e-4)
 
 

@@ -9,6 +9,7 @@ from mxnet import autograd
 from conftest import make_model, random_images
 from vqvae_gluon import Training, VQVAEError
 from vqvae_gluon.data import to_unit
+from vqvae_gluon.deploy.export import restore_model
 from vqvae_gluon.files import locked
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.trainer import loss_terms, total_loss
@@ -38,7 +39,7 @@ def test_loss_is_emadls(kind):
     codebook = model.quantizer.embeddings.data().asnumpy()
     rows = codebook[output.codes.asnumpy().astype(int)].transpose(0, 3, 1, 2)
     distance = ((rows - output.z.asnumpy()) ** 2).mean(axis=(1, 2, 3))
-    terms = loss_terms(output, images, kind)
+    terms = loss_terms(mx.nd, output, images, kind)
     for term, expected in zip(terms, (reconstruction, distance, distance)):
         np.testing.assert_allclose(term.asnumpy(), expected, rtol=1e-4)
     expected = reconstruction + 0.25 * distance + distance
@@ -49,10 +50,40 @@ def test_every_parameter_gets_a_gradient():
     model = make_model("gradient")
     images = mx.nd.array(to_unit(random_images(4)))
     with autograd.record():
-        loss = total_loss(loss_terms(model(images), images), 0.25)
+        loss = total_loss(loss_terms(mx.nd, model(images), images), 0.25)
     loss.backward()
     for name, parameter in model.collect_params().items():
         assert np.abs(parameter.grad().asnumpy()).max() > 0, name
+
+
+@pytest.mark.parametrize("kind", ["mse", "bce"])
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+def test_one_graph_computes_the_loss_and_its_gradients(small_recipe, small_dataset, tmp_path, kind, update):
+    recipe = small_recipe.replace(reconstruction_loss=kind, update=update, beta=3.0)
+    training = Training(recipe, small_dataset, tmp_path / "run")
+    reference = restore_model(training._checkpoint())
+    images = mx.nd.array(to_unit(small_dataset.train.images[:7]))
+    with autograd.record():
+        part = training.objective(images)
+    part.loss.backward()
+    with autograd.record():
+        output = reference(images)
+        terms = loss_terms(mx.nd, output, images, kind)
+        loss = total_loss(terms, 3.0)
+    loss.backward()
+    squared_error = ((output.reconstruction - images) ** 2).sum(axis=(1, 2, 3))
+    for found, expected in zip(part.figures.asnumpy(), (*terms, squared_error)):
+        np.testing.assert_allclose(found, expected.asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(part.loss.asnumpy(), loss.asnumpy(), rtol=1e-5)
+    np.testing.assert_array_equal(part.codes.asnumpy(), output.codes.asnumpy())
+    np.testing.assert_array_equal(part.z.asnumpy(), output.z.asnumpy())
+    for parameter, other in zip(training.model.collect_params().values(), reference.collect_params().values()):
+        if parameter.grad_req == "null":
+            continue
+        expected = other.grad().asnumpy()
+        scale = np.abs(expected).max()
+        assert scale > 0
+        np.testing.assert_allclose(parameter.grad().asnumpy(), expected, rtol=1e-4, atol=1e-4 * scale)
 
 
 def test_training_learns_and_leaves_its_files(small_recipe, small_dataset, tmp_path):
