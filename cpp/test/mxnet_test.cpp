@@ -37,21 +37,22 @@ void test_arrays(const std::string& parameters) {
 }
 
 void test_executor(const std::string& json, const std::string& parameters) {
-  vqvae::Executor executor(json, parameters, {3, 1, 28, 28});
-  check::that(executor.output_shape(0) == vqvae::Shape{3, 16, 7, 7}, "head 0 is the encoding");
-  check::that(executor.output_shape(1) == vqvae::Shape{3, 7, 7}, "head 1 is the codes");
+  vqvae::Executor executor(json, parameters, {3, 1, 28, 28}, "codes");
+  check::that(executor.output_shape() == vqvae::Shape{3, 7, 7}, "the head asked for is the codes");
   check::refuses<vqvae::Error>([&] { executor.forward({1.0F}); }, "given 1 values: it takes 2352", "a short input");
-  check::refuses<vqvae::Error>([&] { executor.output_shape(2); }, "MXNet: ", "a head that is not there");
+  check::refuses<vqvae::Error>([&] { vqvae::Executor(json, parameters, {1, 1, 28, 28}, "nothing"); }, "MXNet: ",
+                               "a head that is not there");
 
   const std::vector<float> input(3 * 28 * 28, 0.5F);
   executor.forward(input);
-  const std::vector<float> before = executor.output(1);
+  const std::vector<float> before = executor.output();
   vqvae::Executor moved = std::move(executor);
   moved.forward(input);
-  check::that(moved.output(1) == before, "a moved executor goes on");
-  vqvae::Executor other(json, parameters, {1, 1, 28, 28});
+  check::that(moved.output() == before, "a moved executor goes on");
+  vqvae::Executor other(json, parameters, {1, 1, 28, 28}, "encoding");
+  check::that(other.output_shape() == vqvae::Shape{1, 16, 7, 7}, "another head is the encoding");
   other = std::move(moved);
-  check::that(other.output_shape(1) == vqvae::Shape{3, 7, 7}, "and can be assigned");
+  check::that(other.output_shape() == vqvae::Shape{3, 7, 7}, "and can be assigned");
 }
 
 }  // namespace

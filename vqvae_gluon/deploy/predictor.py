@@ -4,6 +4,7 @@ from typing import Iterator, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
+from mxnet import gluon
 
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
@@ -68,8 +69,8 @@ class Predictor:
                 f"{folder}: the encoder makes encodings of {encoding}, "
                 f"the decoder takes {decoder.input_shape}; they are from different models"
             )
-        self._encoder = encoder.network(ctx)
-        self._decoder = decoder.network(ctx)
+        self._encoder = encoder.network(ctx, "codes")
+        self._decoder = decoder.network(ctx, "data")
 
     def encode(self, images: Images) -> np.ndarray:
         """Return the codes (N, h, w), int64 in [0, K), of N images.
@@ -77,10 +78,8 @@ class Predictor:
         ``images``: a file, a list of files, or an array (N, C, H, W) of uint8, or of floats in
         [0, 1]. Raises VQVAEError for an unreadable file, another shape, type or range.
         """
-        images = self.to_tensor(images)
-        codes = [
-            self._encoder(mx.nd.array(piece, ctx=self.ctx))[1].asnumpy() for piece in self._pieces(images)
-        ]
+        images = self._as_images(images)
+        codes = [self._run(self._encoder, _to_input(piece)) for piece in self._pieces(images)]
         return np.concatenate(codes).astype(np.int64)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
@@ -90,8 +89,7 @@ class Predictor:
         """
         codes = self._as_codes(codes)
         images = [
-            self._decoder(mx.nd.array(self.codebook[piece].transpose(0, 3, 1, 2), ctx=self.ctx)).asnumpy()
-            for piece in self._pieces(codes)
+            self._run(self._decoder, self.codebook[piece].transpose(0, 3, 1, 2)) for piece in self._pieces(codes)
         ]
         return np.concatenate(images)
 
@@ -99,12 +97,19 @@ class Predictor:
         """Return ``decode(encode(images))``, (N, C, H, W) float32 in [0, 1]."""
         return self.decode(self.encode(images))
 
+    def _run(self, network: gluon.SymbolBlock, piece: np.ndarray) -> np.ndarray:
+        # Without the copy that mx.nd.array makes.
+        return network(mx.nd.from_numpy(np.ascontiguousarray(piece)).as_in_context(self.ctx)).asnumpy()
+
     def _pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(array), self.batch_size):
             yield array[start : start + self.batch_size]
 
     def to_tensor(self, images: Images) -> np.ndarray:
         """Return what enters the encoder: (N, C, H, W) float32 in [0, 1], see :meth:`encode`."""
+        return _to_input(self._as_images(images))
+
+    def _as_images(self, images: Images) -> np.ndarray:
         if isinstance(images, (str, Path)):
             images = [images]
         if isinstance(images, (list, tuple)) and all(isinstance(file, (str, Path)) for file in images):
@@ -115,12 +120,12 @@ class Predictor:
         if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):
             raise VQVAEError(f"images were given with shape {images.shape}: the model takes {expected}, N at least 1")
         if images.dtype == np.uint8:
-            return to_unit(images)
+            return images
         if images.dtype.kind != "f":
             raise VQVAEError(f"images were given as {images.dtype}: give uint8, or floats in [0, 1]")
         if not ((images >= 0) & (images <= 1)).all():
             raise VQVAEError("images were given with values outside [0, 1] or not a number: divide bytes by 255")
-        return images.astype(np.float32)
+        return images
 
     def _as_codes(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes)
@@ -134,3 +139,7 @@ class Predictor:
                 f"codes were given from {codes.min()} to {codes.max()}: the model has 0 to {len(self.codebook) - 1}"
             )
         return codes
+
+
+def _to_input(images: np.ndarray) -> np.ndarray:
+    return to_unit(images) if images.dtype == np.uint8 else images.astype(np.float32)

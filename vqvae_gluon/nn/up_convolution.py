@@ -51,7 +51,7 @@ class UpConvolution(HybridBlock):
             image = F.Deconvolution(x, weight, num_filter=self.channels, no_bias=True, **self._geometry)
         else:
             image = self._by_taps(F, x, weight)
-        return add_bias(F, image, bias, self.channels)
+        return add_bias(F, image, bias, self.channels, self.plain)
 
     def _by_taps(self, F, x, weight):
         taps = self._geometry["kernel"][0] ** 2
@@ -66,10 +66,18 @@ class UpConvolution(HybridBlock):
         return F.col2im(columns, output_size=self.output_size, **self._geometry)
 
 
-def add_bias(F, x, bias, channels: int):
+def add_bias(F, x, bias, channels: int, plain: bool = False):
     """Add a bias (channels,) to (N, channels, H, W), bit for bit as ``broadcast_add`` would.
 
     A convolution of each channel with the number one, which oneDNN runs two to four times as fast, backward above all.
+    In prediction it would first rearrange the blocks of channels: there (``plain``) each block is multiplied by the
+    identity instead.
     """
-    ones = F.ones((channels, 1, 1, 1))
-    return F.Convolution(x, ones, bias, kernel=(1, 1), num_filter=channels, num_group=channels)
+    groups = channels
+    if plain and channels % _BLOCK == 0:
+        groups = channels // _BLOCK
+        identities = F.linalg.makediag(F.ones((groups, _BLOCK)))
+        weight = F.reshape(identities, shape=(channels, _BLOCK, 1, 1))
+    else:
+        weight = F.ones((channels, 1, 1, 1))
+    return F.Convolution(x, weight, bias, kernel=(1, 1), num_filter=channels, num_group=groups)

@@ -135,27 +135,28 @@ class ArrayList {
 /// A graph bound to its weights for one input shape, on the CPU. One thread at a time may use it.
 class Executor {
  public:
-  /// The input is called "data"; `input_shape` starts with the batch size.
-  Executor(const std::string& json, const std::string& parameters, const Shape& input_shape)
+  /// The input is called "data"; `input_shape` starts with the batch size. Only what the head called `head` needs is
+  /// computed.
+  Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
       : input_size_(volume(input_shape)) {
     // This API fuses operators by default, Gluon does not: without it both compute the same bits.
     static std::once_flag once;
     std::call_once(once, [] { ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0); });
     const char* key = "data";
+    const char* head_key = head.c_str();
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
     PredictorHandle handle = nullptr;
-    detail::check(MXPredCreate(json.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1, &key,
-                               offsets, input_shape.data(), &handle));
+    detail::check(MXPredCreatePartialOut(json.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1,
+                                         &key, offsets, input_shape.data(), 1, &head_key, &handle));
     handle_.reset(handle);
-  }
-
-  /// Return the shape of the `index`-th head.
-  Shape output_shape(unsigned index) const {
     mx_uint* sides = nullptr;
     mx_uint axes = 0;
-    detail::check(MXPredGetOutputShape(handle_.get(), index, &sides, &axes));
-    return Shape(sides, sides + axes);
+    detail::check(MXPredGetOutputShape(handle, 0, &sides, &axes));
+    output_shape_.assign(sides, sides + axes);
   }
+
+  /// The shape of the head.
+  const Shape& output_shape() const { return output_shape_; }
 
   /// Run the graph on an input of exactly the bound shape.
   void forward(const std::vector<float>& input) {
@@ -167,16 +168,17 @@ class Executor {
     detail::check(MXPredForward(handle_.get()));
   }
 
-  /// Return the values of the `index`-th head after forward().
-  std::vector<float> output(unsigned index) const {
-    std::vector<float> values(volume(output_shape(index)));
-    detail::check(MXPredGetOutput(handle_.get(), index, values.data(), static_cast<mx_uint>(values.size())));
+  /// Return the values of the head after forward().
+  std::vector<float> output() const {
+    std::vector<float> values(volume(output_shape_));
+    detail::check(MXPredGetOutput(handle_.get(), 0, values.data(), static_cast<mx_uint>(values.size())));
     return values;
   }
 
  private:
   detail::Owner<MXPredFree> handle_;
   std::size_t input_size_;
+  Shape output_shape_;
 };
 
 /// An array of bytes in MXNet's memory, and the operators on it.
