@@ -1,5 +1,6 @@
 """What is measured, and by whom."""
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,10 @@ SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "memory
 #: What a contender reached, by unit; the first one is what a choice goes by.
 Figures = Dict[str, float]
 
+# For a program in which a single thread uses MXNet, see docs/performance.md.
+_ONE_THREAD = {"MXNET_ENGINE_TYPE": "NaiveEngine"}
+_FUSED = {**_ONE_THREAD, "MXNET_SUBGRAPH_BACKEND": "MKLDNN"}
+
 _LAYOUTS = [{"channels_last": False}, {"channels_last": True}]
 
 
@@ -32,7 +37,7 @@ class Sizes(NamedTuple):
     training: int = 12_800
     bulk: int = 10_000
     trial: int = 2_000
-    bulk_batches: Tuple[int, ...] = (16, 64, 100, 256, 500, 1000)
+    bulk_batches: Tuple[int, ...] = (16, 32, 50, 100, 250, 500, 1000)
     single: int = 2_000
     starts: int = 3
     target_mse: float = 0.0040
@@ -172,6 +177,7 @@ class Bench:
         contenders = {
             "ours, Python": (partial(self._ours.call, "bulk"), batches),
             "ours, C++": (self._bulk_program, batches),
+            "ours, C++, NaiveEngine": (partial(self._bulk_program, **_ONE_THREAD), batches),
             "PyTorch eager": (
                 partial(self._torch.call, "bulk_torch"),
                 [{**batch, **layout} for batch in batches for layout in _LAYOUTS],
@@ -184,11 +190,12 @@ class Bench:
             chosen[name] = partial(reconstruct, images=self.sizes.bulk, **best)
         yield Measurement("reconstructing in bulk", chosen)
 
-    def _bulk_program(self, images: int, batch: int) -> Figures:
+    def _bulk_program(self, images: int, batch: int, **environment: str) -> Figures:
         part = self.folder / f"{images}.bytes"
         if not part.exists():
             part.write_bytes((self.folder / "test.bytes").read_bytes()[: images * 28 * 28])
-        return {"images/s": images / float(self._run(BULK, MODEL, batch, part, "codes", "reconstructions"))}
+        seconds = self._run(BULK, MODEL, batch, part, "codes", "reconstructions", **environment)
+        return {"images/s": images / float(seconds)}
 
     def _latency(self) -> Iterator[Measurement]:
         images = self.sizes.single
@@ -197,14 +204,18 @@ class Bench:
         yield Measurement(
             "one at a time",
             {
-                "ours, C++": lambda: percentiles(
-                    [float(line) for line in self._run(LATENCY, MODEL, "test.bytes", images).split()]
-                ),
+                "ours, C++": partial(self._latency_program, images),
+                "ours, C++, NaiveEngine": partial(self._latency_program, images, **_ONE_THREAD),
+                "ours, C++, NaiveEngine, fused": partial(self._latency_program, images, **_FUSED),
                 "PyTorch": partial(torch, **layout),
                 "ONNX Runtime": partial(self._onnx.call, "latency_onnx", images=images),
                 "ours, Python": partial(self._ours.call, "latency", images=images),
             },
         )
+
+    def _latency_program(self, images: int, **environment: str) -> Figures:
+        lines = self._run(LATENCY, MODEL, "test.bytes", images, **environment).split()
+        return percentiles([float(line) for line in lines])
 
     def _start(self) -> Iterator[Measurement]:
         yield Measurement(
@@ -272,10 +283,11 @@ class Bench:
             times.append(time.perf_counter() - start)
         return {"s": statistics.median(times)}
 
-    def _run(self, *command: Any) -> str:
-        """Run a command in the folder and return what it prints."""
+    def _run(self, *command: Any, **environment: str) -> str:
+        """Run a command in the folder, with some variables set, and return what it prints."""
         words = [str(word) for word in command]
-        result = subprocess.run(words, cwd=str(self.folder), capture_output=True, text=True)
+        variables = {**os.environ, **environment}
+        result = subprocess.run(words, cwd=str(self.folder), env=variables, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"{' '.join(words)}:\n{result.stderr[-2000:]}")
         return result.stdout
