@@ -2,12 +2,23 @@
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
+import struct
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
-from typing import BinaryIO, Iterator, Union
+from typing import Any, BinaryIO, Iterator, Union
 
 from .errors import VQVAEError
+
+#: What NumPy, zipfile and zlib raise for a file that is not whole.
+DAMAGES = (
+    *(ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, NotImplementedError),
+    *(OverflowError, MemoryError, SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_bytes(path: Union[str, Path]) -> bytes:
@@ -69,6 +80,14 @@ def locked(folder: Union[str, Path]) -> Iterator[None]:
         raise VQVAEError(f"{folder}: another process is training there; wait for it or choose another folder") from None
     finally:
         os.close(handle)
+
+
+def parse_json(source: Union[str, Path], content: Union[str, bytes]) -> Any:
+    """Return what JSON text means; raise VQVAEError, naming its ``source``, if it is none or nested without bound."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise VQVAEError(f"{source}: is damaged or no JSON") from None
 
 
 def sha256(path: Union[str, Path]) -> str:

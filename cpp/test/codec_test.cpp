@@ -68,6 +68,57 @@ void test_moving() {
   const vqvae::Codes codes = first.encode(image);
   vqvae::Codec second = std::move(first);
   check::that(second.encode(image) == codes, "a moved codec goes on");
+  using vqvae::Error;
+  check::refuses<Error>([&] { first.encode(image); }, "used after it was moved from", "encoding after a move");
+  check::refuses<Error>([&] { first.decode(codes); }, "used after it was moved from", "decoding after a move");
+  check::refuses<Error>([&] { first.image_shape(); }, "used after it was moved from", "a shape after a move");
+  vqvae::Codec& itself = second;
+  second = std::move(itself);
+  check::that(second.encode(image) == codes, "a codec moved to itself goes on");
+  first = std::move(second);
+  check::that(first.encode(image) == codes, "a codec that was moved from can be assigned");
+}
+
+void test_manifest() {
+  using vqvae::detail::JsonReader;
+  using vqvae::detail::sha256;
+  // FIPS 180-4's examples, and lengths around a block's.
+  check::that(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc");
+  check::that(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "SHA-256 of nothing");
+  check::that(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+              "SHA-256 of a million a");
+  check::that(sha256(std::string(55, 'a')) == "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318",
+              "SHA-256 of 55 a");
+  check::that(sha256(std::string(56, 'a')) == "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a",
+              "SHA-256 of 56 a");
+  const std::string whole = R"({"a": [1, -2.5e3, null, true, {"files": 0}], "files": {"x/y": "12", "\u00e9": 3}, "z": {}})";
+  const auto read = JsonReader(whole).read();
+  check::that(read && read->find("files")->find("x/y")->text == "12", "JSON is read");
+  for (std::size_t end = 0; end < whole.size(); ++end) {
+    if (JsonReader(whole.substr(0, end)).read()) check::that(false, "JSON cut short is refused");
+  }
+  for (const std::string& damaged : {whole + "}", std::string(R"({"files": {}, })"), std::string("[01]"), std::string("\"\x80\""),
+                                     std::string(R"({"a" "b"})"), std::string(100000, '['), std::string("[1,]"),
+                                     std::string("\"\xed\xa0\x80\"")}) {
+    check::that(!JsonReader(damaged).read(), "refused: " + vqvae::detail::printable(damaged.substr(0, 40)));
+  }
+}
+
+void test_graphs() {
+  using vqvae::detail::is_graph;
+  const std::string data = R"({"op": "null", "name": "data", "inputs": []})";
+  const auto graph = [&](const std::string& inputs, const std::string& heads, const std::string& attributes = "{}") {
+    return R"({"nodes": [)" + data + R"(, {"op": "relu", "name": "a", "attrs": )" + attributes + R"(, "inputs": )" + inputs +
+           R"(}], "heads": )" + heads + "}";
+  };
+  check::that(is_graph(graph("[[0, 0, 0]]", "[[1, 0, 0]]")), "a graph is a graph");
+  check::that(is_graph(graph("[[0, 0, 0]]", "[[1, 2, 0]]", R"({"num_outputs": "3"})")), "so is one with three outputs");
+  for (const std::string inputs : {"[[1, 0, 0]]", "[[0, -1, 0]]", "[[0, 1, 0]]", "[[0]]", "[0]", "3", "[[0, 0.0, 0]]"}) {
+    check::that(!is_graph(graph(inputs, "[[1, 0, 0]]")), "refused as an input: " + inputs);
+  }
+  for (const std::string heads : {"[[2, 0, 0]]", "[[1, 1, 0]]", "{}", R"([["1", 0, 0]])"}) {
+    check::that(!is_graph(graph("[[0, 0, 0]]", heads)), "refused as a head: " + heads);
+  }
 }
 
 }  // namespace
@@ -79,5 +130,7 @@ int main() {
   test_refusals(codec);
   test_text(codec);
   test_moving();
+  test_manifest();
+  test_graphs();
   return check::failures;
 }

@@ -6,6 +6,7 @@ same bytes. Those operators accept a damaged file now and then and cut 16 bits o
 without a word; the checks here come first.
 """
 import contextlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
-#: Larger images are refused before they are decoded.
+#: Larger images are refused before they are decoded; the environment variable VQVAE_MAX_PIXELS sets another limit.
 MAX_PIXELS = 1 << 26
 _PNG_SIDE = 1_000_000  # libpng's limit
 _BILINEAR, _AREA = 1, 3
@@ -93,6 +94,13 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     write_bytes(path, _PNG + b"".join(_chunk(name, body) for name, body in chunks))
 
 
+def _max_pixels() -> int:
+    text = os.environ.get("VQVAE_MAX_PIXELS", str(MAX_PIXELS))
+    if not (text.isdigit() and text.isascii() and 0 < int(text) < 1 << 31):
+        raise VQVAEError(f"VQVAE_MAX_PIXELS was given as {text!r}: it must be a whole number from 1 to 2147483647")
+    return int(text)
+
+
 def _decode(path: str, content: bytes, channels: int) -> np.ndarray:
     if content.startswith(_JPEG):
         # MXNet reserves the pixels of a JFIF file before it decodes and, where OpenCV refuses the header,
@@ -110,14 +118,15 @@ def _check(path: str, content: bytes) -> None:
     if content.startswith(_PNG):
         fault = _png_fault(content)
     elif content.startswith(_JPEG):
-        # 0xFFD9 ends a JPEG, and no compressed data can hold it.
-        fault = "" if content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda") > 0 else "damaged"
+        fault = _jpeg_fault(content)
     elif content.startswith(b"BM"):
         fault = _bmp_fault(content)
     else:
         raise VQVAEError(f"{path}: is not a PNG, JPEG or BMP image")
     if fault == "damaged":
         raise VQVAEError(f"{path}: the image is truncated, damaged or of an unsupported kind")
+    if fault == "large":
+        raise VQVAEError(f"{path}: has more than {_max_pixels()} pixels; set VQVAE_MAX_PIXELS to allow more")
     if fault == "16 bits":
         raise VQVAEError(f"{path}: has 16 bits per channel; save it with 8")
     if fault == "alpha":
@@ -144,8 +153,10 @@ def _png_fault(content: bytes) -> str:
         return "damaged"
     if (colour_type == 3 and not palette) or (colour_type in (0, 4) and palette):
         return "damaged"
-    if not 0 < width * height <= MAX_PIXELS or max(width, height) > _PNG_SIDE:
+    if not width * height or max(width, height) > _PNG_SIDE:
         return "damaged"
+    if width * height > _max_pixels():
+        return "large"
     if depth == 16:
         return "16 bits"
     return "alpha" if colour_type in (4, 6) or transparent else ""
@@ -157,13 +168,34 @@ def _read_chunk(content: bytes, start: int) -> Tuple[bytes, bytes, int]:
     return content[start + 4 : body], content[body : body + length], body + length + 4
 
 
+def _jpeg_fault(content: bytes) -> str:
+    # 0xFFD9 ends a JPEG, and no compressed data can hold it.
+    if not content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda") > 0:
+        return "damaged"
+    place = 2
+    while place + 9 <= len(content) and content[place] == 0xFF:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if marker == 0xFF:  # a filler before a marker
+            place += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame's header: the size is in it
+            height, width = struct.unpack_from(">HH", content, place + 5)
+            return "damaged" if not width * height else "large" if width * height > _max_pixels() else ""
+        elif marker == 0xDA or length < 2:
+            break
+        else:
+            place += 2 + length
+    return "damaged"
+
+
 def _bmp_fault(content: bytes) -> str:
     if len(content) < 54:
         return "damaged"
     offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     row = (abs(width) * bits + 31) // 32 * 4
-    if header < 40 or compression or bits not in (1, 4, 8, 24, 32) or not 0 < abs(width * height) <= MAX_PIXELS:
+    if header < 40 or compression or bits not in (1, 4, 8, 24, 32) or not width * height:
         return "damaged"
+    if abs(width * height) > _max_pixels():
+        return "large"
     if offset + row * abs(height) > len(content):
         return "damaged"
     return "alpha" if bits == 32 else ""

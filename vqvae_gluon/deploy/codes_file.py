@@ -31,6 +31,6 @@ def read_codes(path: str, shape: Tuple[int, int], num_embeddings: int) -> np.nda
 
 def _parse_code(path: str, word: bytes, num_embeddings: int) -> int:
     if not (word.isdigit() and len(word) < 10 and int(word) < num_embeddings):
-        shown = word[:20].decode("ascii", "replace")
-        raise VQVAEError(f"{path}: holds {shown!r}, the model's codes are whole numbers from 0 to {num_embeddings - 1}")
+        shown = "".join(chr(byte) if 0x20 <= byte <= 0x7E else "?" for byte in word[:20])
+        raise VQVAEError(f"{path}: holds '{shown}', the model's codes are whole numbers from 0 to {num_embeddings - 1}")
     return int(word)

@@ -1,5 +1,4 @@
 """Figures of an exported model over a whole split."""
-import json
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
@@ -9,7 +8,7 @@ from tqdm import tqdm
 
 from ..data import load_dataset, to_unit
 from ..errors import VQVAEError
-from ..files import read_bytes
+from ..files import parse_json, read_bytes
 from ..metrics import CodeCounts, psnr, ssim
 from ..training.recipe import Recipe
 from .artifacts import find_model
@@ -78,5 +77,8 @@ def _origin(folder: Path) -> Tuple[Recipe, Optional[str]]:
     manifest = folder.parent / "manifest.json"
     if not manifest.exists():
         return Recipe(), None
-    content = json.loads(read_bytes(manifest))
-    return Recipe.from_dict(content["recipe"]), content["data_fingerprint"]
+    content = parse_json(manifest, read_bytes(manifest))
+    try:
+        return Recipe.from_dict(content["recipe"]), content["data_fingerprint"]
+    except (KeyError, TypeError):
+        raise VQVAEError(f"{manifest}: is damaged: it lacks the recipe or the data's fingerprint") from None

@@ -16,9 +16,9 @@ from ..errors import VQVAEError
 from ..files import sha256, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, DecodingNetwork, EncodingNetwork, UpConvolution
-from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint
+from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL
+from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL, load_part
 
 
 def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
@@ -58,7 +58,7 @@ def export_run(folder: Path) -> Dict[str, Any]:
     The epoch with the lowest validation reconstruction error becomes ``model_0_newest``. An
     earlier export is replaced once the new one is whole.
 
-    Raises VQVAEError if the folder holds no checkpoint or a damaged one.
+    Raises VQVAEError if the folder holds no checkpoint or a damaged one, or cannot be written to.
     """
     epochs = list_checkpoints(folder)
     if not epochs:
@@ -66,26 +66,31 @@ def export_run(folder: Path) -> Dict[str, Any]:
     last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
     best_epoch = int(History(last.rows).best()["epoch"])
     best = last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch))
-    with tempfile.TemporaryDirectory(dir=str(folder), prefix=".export-") as temporary:
-        staged = Path(temporary) / "model"
-        for checkpoint in {last.epoch: last, best.epoch: best}.values():
-            export_model(restore_model(checkpoint), staged, checkpoint.epoch)
-        for name in (ENCODER, DECODER):
-            shutil.copy(staged / name / "model_0-symbol.json", staged / name / SYMBOL)
-            shutil.copy(staged / name / f"model_0-{best.epoch:04d}.params", staged / name / PARAMETERS)
-        manifest = _manifest(best, last, staged)
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        staged.rename(folder / "model")
+    try:
+        with tempfile.TemporaryDirectory(dir=str(folder), prefix=".export-") as temporary:
+            staged = Path(temporary) / "model"
+            for checkpoint in {last.epoch: last, best.epoch: best}.values():
+                model = restore_model(checkpoint, checkpoint_path(folder, checkpoint.epoch))
+                export_model(model, staged, checkpoint.epoch)
+            for name in (ENCODER, DECODER):
+                shutil.copy(staged / name / "model_0-symbol.json", staged / name / SYMBOL)
+                shutil.copy(staged / name / f"model_0-{best.epoch:04d}.params", staged / name / PARAMETERS)
+                load_part(staged, name)  # MXNet does not say when a disk is full
+            manifest = _manifest(best, last, staged)
+            shutil.rmtree(folder / "model", ignore_errors=True)
+            staged.rename(folder / "model")
+    except (OSError, mx.MXNetError) as error:
+        reason = getattr(error, "strerror", None) or "MXNet could not save the model"
+        raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
     write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest
 
 
-def restore_model(checkpoint: Checkpoint) -> VQVAE:
-    """Return the Gluon model of a checkpoint, on the CPU."""
+def restore_model(checkpoint: Checkpoint, path: Path) -> VQVAE:
+    """Return the Gluon model of the checkpoint at ``path``, on the CPU; raise VQVAEError if its weights do not fit."""
     model = get_model(checkpoint.recipe.model, **checkpoint.recipe.model_settings())
     model.initialize()
-    for name, parameter in model.collect_params().items():
-        parameter.set_data(mx.nd.array(checkpoint.weights[name]))
+    set_weights(model, checkpoint.weights, path)
     return model
 
 

@@ -63,7 +63,7 @@ class Predictor:
         self.codes_shape = decoder.input_shape[1:]
         #: The codebook, (K, D) float32.
         self.codebook = encoder.parameters[f"arg:{CODEBOOK}"].asnumpy()
-        encoding = encoder.symbol.infer_shape(data=(1, *self.image_shape))[1][0][1:]
+        encoding = (self.codebook.shape[1], *encoder.output_shape("codes"))
         if encoding != decoder.input_shape:
             raise VQVAEError(
                 f"{folder}: the encoder makes encodings of {encoding}, "

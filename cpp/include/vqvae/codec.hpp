@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -15,6 +17,8 @@
 #include "vqvae/error.hpp"
 #include "vqvae/files.hpp"
 #include "vqvae/image.hpp"
+#include "vqvae/json.hpp"
+#include "vqvae/manifest.hpp"
 #include "vqvae/mxnet.hpp"
 
 namespace vqvae {
@@ -28,6 +32,12 @@ inline std::string to_bytes(const std::vector<float>& values) {
   return bytes;
 }
 
+/// Return text with a question mark for each byte that is not printable ASCII.
+inline std::string printable(std::string text) {
+  for (char& byte : text) byte = byte < 0x20 || byte > 0x7e ? '?' : byte;
+  return text;
+}
+
 /// Read "(0, 1, 28, 28)"; 0 stands for any batch size.
 inline Shape parse_shape(const std::string& text) {
   Shape shape;
@@ -38,18 +48,50 @@ inline Shape parse_shape(const std::string& text) {
   return shape;
 }
 
+/// Return whether a node's input, or a head, is [number, output, ...] of one of the first `count` nodes and has it.
+inline bool is_entry(const Json& entry, const std::vector<Json>& nodes, std::size_t count) {
+  if (entry.kind != Json::Kind::array || entry.items.size() < 2) return false;
+  const auto source = entry.items[0].number(), index = entry.items[1].number();
+  const bool whole = entry.items[0].kind == Json::Kind::word && entry.items[1].kind == Json::Kind::word;
+  if (!whole || !source || !index || *source >= count) return false;
+  const Json* const attributes = nodes[*source].find("attrs");
+  const Json* const outputs = attributes ? attributes->find("num_outputs") : nullptr;
+  return *index < (outputs ? outputs->number().value_or(0) : 1);
+}
+
+/// Return whether text is JSON whose nodes take what earlier nodes give: MXNet reads past its memory otherwise, and
+/// stops reading where it has enough.
+inline bool is_graph(const std::string& text) {
+  const std::optional<Json> graph = JsonReader(text).read();
+  const Json* const nodes = graph ? graph->find("nodes") : nullptr;
+  const Json* const heads = graph ? graph->find("heads") : nullptr;
+  if (!nodes || nodes->kind != Json::Kind::array || !heads || heads->kind != Json::Kind::array) return false;
+  for (std::size_t i = 0; i < nodes->items.size(); ++i) {
+    const Json* const inputs = nodes->items[i].find("inputs");
+    if (!inputs || inputs->kind != Json::Kind::array) return false;
+    for (const Json& entry : inputs->items) {
+      if (!is_entry(entry, nodes->items, i)) return false;
+    }
+  }
+  for (const Json& entry : heads->items) {
+    if (!is_entry(entry, nodes->items, nodes->items.size())) return false;
+  }
+  return true;
+}
+
 /// The files of one exported network, checked to belong together.
 struct Component {
   std::string json, parameters;
   ArrayList arrays;
   Shape input_shape;  // without the batch
 
-  Component(const std::filesystem::path& folder)
-      : json(read_file(folder / symbol_name())),
-        parameters(read_file(folder / parameters_name())),
-        arrays(parse_arrays(folder / parameters_name(), parameters)) {
-    const std::string graph_path = (folder / symbol_name()).string();
-    const std::string arrays_path = (folder / parameters_name()).string();
+  /// `part` is vqvae.Encoder or vqvae.Decoder.
+  Component(const ModelFiles& files, const std::filesystem::path& part)
+      : json(files.read(part / symbol_name())),
+        parameters(files.read(part / parameters_name())),
+        arrays(parse_arrays(files.folder() / part / parameters_name(), parameters)) {
+    const std::string graph_path = (files.folder() / part / symbol_name()).string();
+    const std::string arrays_path = (files.folder() / part / parameters_name()).string();
     const Symbol symbol = parse_graph(graph_path, json);
     const std::vector<std::string> arguments = symbol.arguments();
     if (std::find(arguments.begin(), arguments.end(), "data") == arguments.end()) {
@@ -103,11 +145,21 @@ struct Component {
   }
 
   static Symbol parse_graph(const std::string& path, const std::string& json) {
-    try {
-      return Symbol(json);
-    } catch (const Error&) {
-      throw Error(path + ": is damaged or no MXNet graph");
+    // Operators that call functions of the program, _Native and _NDArray at an address that the graph gives. MXNet's
+    // reader knows no \u escapes, so that a name stands in the text as it is.
+    for (const std::string name :
+         {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp", "_CachedOpThreadSafe",
+          "_backward_Custom", "_backward_CustomFunction", "_backward__NDArray", "_backward__Native",
+          "_backward_CachedOp"}) {
+      if (json.find('"' + name + '"') != std::string::npos) {
+        throw Error(path + ": asks for the operator " + name + ", which could run code; it is refused");
+      }
     }
+    try {
+      if (is_graph(json)) return Symbol(json);
+    } catch (const Error&) {
+    }
+    throw Error(path + ": is damaged or no MXNet graph");
   }
 };
 
@@ -131,29 +183,31 @@ inline std::filesystem::path find_model(const std::filesystem::path& folder) {
 /// Encodes, decodes and reconstructs up to `batch_size` images at a time on the CPU.
 ///
 /// Shapes are read from the files; results do not depend on the batch size. Move-only; one thread
-/// at a time may use it, and each thread may have its own.
+/// at a time may use it, and each thread may have its own. One that was moved from throws Error when it is used; moving
+/// one to itself changes nothing.
 class Codec {
  public:
-  /// Throws Error for missing or damaged files, and for parameters that do not fit their graph.
+  /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
+  /// do not fit their graph.
   explicit Codec(const std::filesystem::path& folder, unsigned batch_size = 1)
-      : Codec(find_model(folder), batch_size, Found{}) {}
+      : Codec(ModelFiles(find_model(folder)), batch_size) {}
 
   /// (channels, height, width) of an image.
-  const Shape& image_shape() const { return image_shape_; }
+  const Shape& image_shape() const { return state().image_shape; }
   /// (height, width) of an image's codes.
-  const Shape& codes_shape() const { return codes_shape_; }
-  unsigned batch_size() const { return batch_size_; }
+  const Shape& codes_shape() const { return state().codes_shape; }
+  unsigned batch_size() const { return state().batch_size; }
   /// K: codes are in [0, K).
-  unsigned num_embeddings() const { return codebook_.shape[0]; }
+  unsigned num_embeddings() const { return state().codebook.shape[0]; }
 
   /// Read an image file in the shape of the model, see vqvae::read_image.
   Image read_image(const std::filesystem::path& file, bool strict = false) const {
-    return vqvae::read_image(file, image_shape_[0], image_shape_[1], image_shape_[2], strict);
+    return vqvae::read_image(file, image_shape()[0], image_shape()[1], image_shape()[2], strict);
   }
 
   /// Return what enters the encoder: byte / 255 in channel, row, column order. Throws Error for another shape.
   std::vector<float> to_tensor(const Image& image) const {
-    std::vector<float> tensor(volume(image_shape_));
+    std::vector<float> tensor(volume(image_shape()));
     write_tensor(image, tensor.data());
     return tensor;
   }
@@ -166,14 +220,15 @@ class Codec {
 
   /// Return the codes of each image. Throws Error for an image of another shape.
   std::vector<Codes> encode(const std::vector<Image>& images) {
+    State& model = state();
     std::vector<Codes> result;
-    const std::size_t size = volume(image_shape_), count = volume(codes_shape_);
-    for (std::size_t start = 0; start < images.size(); start += batch_size_) {
-      const std::size_t stop = std::min<std::size_t>(images.size(), start + batch_size_);
-      std::vector<float> input(size * batch_size_);
+    const std::size_t size = volume(model.image_shape), count = volume(model.codes_shape);
+    for (std::size_t start = 0; start < images.size(); start += model.batch_size) {
+      const std::size_t stop = std::min<std::size_t>(images.size(), start + model.batch_size);
+      std::vector<float> input(size * model.batch_size);
       for (std::size_t i = start; i < stop; ++i) write_tensor(images[i], input.data() + (i - start) * size);
-      encoder_.forward(input);
-      const std::vector<float> codes = encoder_.output();
+      model.encoder.forward(input);
+      const std::vector<float> codes = model.encoder.output();
       for (std::size_t i = 0; i < stop - start; ++i) {
         const auto first = codes.begin() + static_cast<std::ptrdiff_t>(i * count);
         result.emplace_back(first, first + static_cast<std::ptrdiff_t>(count));
@@ -184,23 +239,24 @@ class Codec {
 
   /// Return the image of each element's codes. Throws Error for a wrong count or a code out of range.
   std::vector<Image> decode(const std::vector<Codes>& codes) {
+    State& model = state();
     std::vector<Image> result;
-    const std::size_t area = volume(codes_shape_), depth = codebook_.shape[1], size = volume(image_shape_);
-    for (std::size_t start = 0; start < codes.size(); start += batch_size_) {
-      const std::size_t stop = std::min<std::size_t>(codes.size(), start + batch_size_);
-      std::vector<float> encoding(area * depth * batch_size_);
+    const std::size_t area = volume(model.codes_shape), depth = model.codebook.shape[1], size = volume(model.image_shape);
+    for (std::size_t start = 0; start < codes.size(); start += model.batch_size) {
+      const std::size_t stop = std::min<std::size_t>(codes.size(), start + model.batch_size);
+      std::vector<float> encoding(area * depth * model.batch_size);
       for (std::size_t i = start; i < stop; ++i) {
         check(codes[i]);
         float* const target = encoding.data() + (i - start) * area * depth;
         for (std::size_t place = 0; place < area; ++place) {
           const auto row = static_cast<std::size_t>(codes[i][place]);
-          for (std::size_t d = 0; d < depth; ++d) target[d * area + place] = codebook_.values[row * depth + d];
+          for (std::size_t d = 0; d < depth; ++d) target[d * area + place] = model.codebook.values[row * depth + d];
         }
       }
-      decoder_.forward(encoding);
-      const std::vector<float> pixels = decoder_.output();
+      model.decoder.forward(encoding);
+      const std::vector<float> pixels = model.decoder.output();
       for (std::size_t i = 0; i < stop - start; ++i) {
-        Image image{image_shape_[0], image_shape_[1], image_shape_[2], std::string(size, '\0')};
+        Image image{model.image_shape[0], model.image_shape[1], model.image_shape[2], std::string(size, '\0')};
         std::transform(pixels.data() + i * size, pixels.data() + (i + 1) * size, image.bytes.begin(), to_byte);
         result.push_back(std::move(image));
       }
@@ -212,25 +268,35 @@ class Codec {
   std::vector<Image> reconstruct(const std::vector<Image>& images) { return decode(encode(images)); }
 
  private:
-  struct Found {};
+  struct State {
+    unsigned batch_size;
+    Shape image_shape, codes_shape;
+    ArrayList::Array codebook;
+    Executor encoder, decoder;
+  };
 
-  Codec(const std::filesystem::path& model, unsigned batch_size, Found)
-      : Codec(model, batch_size, detail::Component(model / "vqvae.Encoder"),
-              detail::Component(model / "vqvae.Decoder")) {}
+  Codec(const ModelFiles& files, unsigned batch_size)
+      : Codec(files.folder(), checked(batch_size), detail::Component(files, "vqvae.Encoder"),
+              detail::Component(files, "vqvae.Decoder")) {}
 
   Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder)
-      : batch_size_(checked(batch_size)),
-        image_shape_(encoder.input_shape),
-        codes_shape_(decoder.input_shape.begin() + 1, decoder.input_shape.end()),
-        codebook_(find_codebook(model, encoder)),
-        encoder_(encoder.bind(model / "vqvae.Encoder", batch_size, "codes")),
-        decoder_(decoder.bind(model / "vqvae.Decoder", batch_size, "data")) {
+      : state_(new State{batch_size,
+                         encoder.input_shape,
+                         {decoder.input_shape.begin() + 1, decoder.input_shape.end()},
+                         find_codebook(model, encoder),
+                         encoder.bind(model / "vqvae.Encoder", batch_size, "codes"),
+                         decoder.bind(model / "vqvae.Decoder", batch_size, "data")}) {
     Shape expected{batch_size};
-    expected.insert(expected.end(), codes_shape_.begin(), codes_shape_.end());
-    if (codebook_.shape[1] != decoder.input_shape[0] || encoder_.output_shape() != expected) {
+    expected.insert(expected.end(), codes_shape().begin(), codes_shape().end());
+    if (state_->codebook.shape[1] != decoder.input_shape[0] || state_->encoder.output_shape() != expected) {
       throw Error(model.string() + ": encoder and decoder are from different models");
     }
+  }
+
+  State& state() const {
+    if (!state_) throw Error("a codec was used after it was moved from");
+    return *state_;
   }
 
   static unsigned checked(unsigned batch_size) {
@@ -262,16 +328,16 @@ class Codec {
 
   void check(const Image& image) const {
     const Shape shape{image.channels, image.height, image.width};
-    if (shape != image_shape_ || image.bytes.size() != volume(shape)) {
+    if (shape != image_shape() || image.bytes.size() != volume(shape)) {
       throw Error("an image was given with shape " + to_string(shape) + " and " + std::to_string(image.bytes.size()) +
-                  " bytes: the model takes " + to_string(image_shape_));
+                  " bytes: the model takes " + to_string(image_shape()));
     }
   }
 
   void check(const Codes& codes) const {
-    if (codes.size() != volume(codes_shape_)) {
+    if (codes.size() != volume(codes_shape())) {
       throw Error(std::to_string(codes.size()) + " codes were given: the model takes " +
-                  std::to_string(volume(codes_shape_)) + " an image");
+                  std::to_string(volume(codes_shape())) + " an image");
     }
     for (const int code : codes) {
       if (code < 0 || static_cast<unsigned>(code) >= num_embeddings()) {
@@ -281,10 +347,7 @@ class Codec {
     }
   }
 
-  unsigned batch_size_;
-  Shape image_shape_, codes_shape_;
-  ArrayList::Array codebook_;
-  Executor encoder_, decoder_;
+  std::unique_ptr<State> state_;
 };
 
 /// Return three lines on a tensor of a shape: shape, range and CRC-32 of its bytes. Python's `vqvae encode
@@ -314,7 +377,7 @@ inline Codes parse_codes(const std::string& name, const std::string& text, const
   for (std::string word; words >> word;) {
     const bool digits = word.size() < 10 && word.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoul(word) >= codec.num_embeddings()) {
-      throw Error(name + ": holds '" + word.substr(0, 20) + "', the model's codes are whole numbers from 0 to " +
+      throw Error(name + ": holds '" + detail::printable(word.substr(0, 20)) + "', the model's codes are whole numbers from 0 to " +
                   std::to_string(codec.num_embeddings() - 1));
     }
     codes.push_back(std::stoi(word));

@@ -67,13 +67,25 @@ inline std::uint32_t read_number(const std::string& bytes, std::size_t start, in
   return value;
 }
 
-enum class Fault { none, damaged, sixteen_bits, alpha };
+enum class Fault { none, damaged, large, sixteen_bits, alpha };
 
 const std::string png_signature = "\x89PNG\r\n\x1a\n";
 
 const std::string jpeg_signature = "\xff\xd8\xff";
-constexpr std::int64_t max_pixels = 1 << 26;  // larger images are refused before they are decoded
 constexpr std::uint32_t png_side = 1'000'000;  // libpng's limit
+
+/// Larger images are refused before they are decoded; the environment variable VQVAE_MAX_PIXELS sets another limit.
+inline std::int64_t max_pixels() {
+  const char* const variable = std::getenv("VQVAE_MAX_PIXELS");
+  if (variable == nullptr) return 1 << 26;
+  const std::string text = variable;
+  const bool digits = !text.empty() && text.size() < 20 && text.find_first_not_of("0123456789") == std::string::npos;
+  const std::uint64_t limit = digits ? std::stoull(text) : 0;
+  if (limit < 1 || limit > 2147483647U) {
+    throw Error("VQVAE_MAX_PIXELS was given as '" + text + "': it must be a whole number from 1 to 2147483647");
+  }
+  return static_cast<std::int64_t>(limit);
+}
 
 inline bool png_kind_exists(int colour_type, int depth) {
   switch (colour_type) {
@@ -114,7 +126,7 @@ inline Fault png_fault(const std::string& content) {
   if (content[28] != 0 && content[28] != 1) return Fault::damaged;
   if ((colour_type == 3 && !palette) || ((colour_type == 0 || colour_type == 4) && palette)) return Fault::damaged;
   if (width == 0 || height == 0 || width > png_side || height > png_side) return Fault::damaged;
-  if (std::int64_t{width} * height > max_pixels) return Fault::damaged;
+  if (std::int64_t{width} * height > max_pixels()) return Fault::large;
   if (depth == 16) return Fault::sixteen_bits;
   return transparent || colour_type == 4 || colour_type == 6 ? Fault::alpha : Fault::none;
 }
@@ -123,7 +135,24 @@ inline Fault jpeg_fault(const std::string& content) {
   // 0xFFD9 ends a JPEG, and no compressed data can hold it.
   const std::size_t end = content.rfind("\xff\xd9"), scan = content.rfind("\xff\xda");
   if (end == std::string::npos || scan == std::string::npos || end < scan) return Fault::damaged;
-  return Fault::none;
+  std::size_t place = 2;
+  while (place + 9 <= content.size() && content[place] == '\xff') {
+    const auto marker = static_cast<unsigned char>(content[place + 1]);
+    const std::size_t length = read_number(content, place + 2, 2, true);
+    if (marker == 0xFFU) {  // a filler before a marker
+      ++place;
+    } else if (marker >= 0xC0U && marker <= 0xCFU && marker != 0xC4U && marker != 0xC8U && marker != 0xCCU) {
+      // The frame's header: the size is in it.
+      const std::int64_t height = read_number(content, place + 5, 2, true), width = read_number(content, place + 7, 2, true);
+      if (width * height == 0) return Fault::damaged;
+      return width * height > max_pixels() ? Fault::large : Fault::none;
+    } else if (marker == 0xDAU || length < 2) {
+      break;
+    } else {
+      place += 2 + length;
+    }
+  }
+  return Fault::damaged;
 }
 
 inline Fault bmp_fault(const std::string& content) {
@@ -136,7 +165,8 @@ inline Fault bmp_fault(const std::string& content) {
   if (read_number(content, 14, 4, false) < 40 || read_number(content, 30, 4, false) != 0 || !known) {
     return Fault::damaged;
   }
-  if (width == 0 || height == 0 || width > max_pixels / height) return Fault::damaged;
+  if (width == 0 || height == 0) return Fault::damaged;
+  if (width > max_pixels() / height) return Fault::large;
   const std::int64_t row = (width * bits + 31) / 32 * 4;
   const auto size = static_cast<std::int64_t>(content.size());
   if (std::int64_t{read_number(content, 10, 4, false)} + row * height > size) return Fault::damaged;
@@ -155,6 +185,10 @@ inline void check_image(const std::string& path, const std::string& content) {
     throw Error(path + ": is not a PNG, JPEG or BMP image");
   }
   if (fault == Fault::damaged) throw Error(path + ": the image is truncated, damaged or of an unsupported kind");
+  if (fault == Fault::large) {
+    throw Error(path + ": has more than " + std::to_string(max_pixels()) +
+                " pixels; set VQVAE_MAX_PIXELS to allow more");
+  }
   if (fault == Fault::sixteen_bits) throw Error(path + ": has 16 bits per channel; save it with 8");
   if (fault == Fault::alpha) throw Error(path + ": has an alpha channel; flatten it onto a background");
 }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vqvae/error.hpp"
@@ -155,11 +156,21 @@ class Executor {
     output_shape_.assign(sides, sides + axes);
   }
 
+  Executor(Executor&&) noexcept = default;
+  /// Exchanges the two, so that moving one to itself changes nothing.
+  Executor& operator=(Executor&& other) noexcept {
+    handle_.swap(other.handle_);
+    std::swap(input_size_, other.input_size_);
+    output_shape_.swap(other.output_shape_);
+    return *this;
+  }
+
   /// The shape of the head.
   const Shape& output_shape() const { return output_shape_; }
 
   /// Run the graph on an input of exactly the bound shape.
   void forward(const std::vector<float>& input) {
+    if (!handle_) throw Error("an executor was used after it was moved from");
     if (input.size() != input_size_) {
       throw Error("the graph was given " + std::to_string(input.size()) + " values: it takes " +
                   std::to_string(input_size_));
@@ -170,6 +181,7 @@ class Executor {
 
   /// Return the values of the head after forward().
   std::vector<float> output() const {
+    if (!handle_) throw Error("an executor was used after it was moved from");
     std::vector<float> values(volume(output_shape_));
     detail::check(MXPredGetOutput(handle_.get(), 0, values.data(), static_cast<mx_uint>(values.size())));
     return values;

@@ -1,6 +1,8 @@
 """MNIST and image folders."""
 import gzip
 import pickle
+import random
+import resource
 import shutil
 import struct
 
@@ -11,7 +13,7 @@ from conftest import random_images
 from vqvae_gluon import VQVAEError, load_dataset, write_png
 from vqvae_gluon.data import batches, to_bytes, to_unit
 from vqvae_gluon.data.image_folder import load_folder
-from vqvae_gluon.data.mnist import IDX_FILES, load_arrays, load_idx
+from vqvae_gluon.data.mnist import IDX_FILES, _read_idx, load_arrays, load_idx
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,33 @@ def test_damaged_idx_files_are_refused(idx_folder):
     path.unlink()
     with pytest.raises(VQVAEError, match="holds neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz"):
         load_idx(idx_folder)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_mutated_idx_files_are_refused_or_read(tmp_path, compressed):
+    rng = random.Random(0)
+    whole = idx(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    path = tmp_path / (IDX_FILES[0] + (".gz" if compressed else ""))
+    refused = 0
+    for _ in range(500):
+        content = bytearray(gzip.compress(whole) if compressed else whole)
+        for _ in range(rng.randint(1, 4)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
+        try:
+            assert _read_idx(tmp_path, IDX_FILES[0]).size <= 60
+        except VQVAEError as error:
+            refused += 1
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+    assert refused > 250
+
+
+def test_a_file_that_expands_without_end_is_not_followed(tmp_path):
+    (tmp_path / (IDX_FILES[0] + ".gz")).write_bytes(gzip.compress(bytes(300_000_000)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(VQVAEError, match="is not a whole IDX file"):
+        _read_idx(tmp_path, IDX_FILES[0])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000  # KiB
 
 
 def test_mnist_of_another_shape_is_refused():

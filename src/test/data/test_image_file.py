@@ -1,4 +1,5 @@
 """Image files: what is read, what is converted, what is refused; Python and C++ alike."""
+import os
 import struct
 import zlib
 
@@ -106,6 +107,34 @@ def with_jpeg_frame(path, marker, precision):
     return path
 
 
+def with_jpeg_sides(path, height, width):
+    """A JPEG whose frame header announces another size."""
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    path.write_bytes(content)
+    return path
+
+
+def large_png(path):
+    """A whole PNG of 20,000 x 20,000 black pixels, in 50 kB."""
+    packed = zlib.compressobj(9)
+    rows = b"".join(packed.compress(bytes(2501)) for _ in range(20_000)) + packed.flush()
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def large_bmp(path):
+    content = bytearray(cv_write(path, GRAY).read_bytes())
+    content[18:26] = struct.pack("<ii", 1 << 20, -(1 << 20))
+    path.write_bytes(content)
+    return path
+
+
 def with_bmp_compression(path):
     content = bytearray(cv_write(path, GRAY).read_bytes())
     content[30] = 1
@@ -120,6 +149,10 @@ BAD = {
     "png of compression 1": (lambda d: with_header_byte(d / "a.png", 26, 1), "is truncated, damaged or of an"),
     "png of interlace 5": (lambda d: with_header_byte(d / "a.png", 28, 5), "is truncated, damaged or of an"),
     "png of a billion rows": (lambda d: with_header_byte(d / "a.png", 20, 60), "is truncated, damaged or of an"),
+    "png of too many pixels": (lambda d: large_png(d / "a.png"), "has more than 67108864 pixels; set VQVAE_MAX_PIXELS"),
+    "jpeg of too many pixels": (lambda d: with_jpeg_sides(d / "a.jpg", 65500, 65500), "has more than 67108864 pixels"),
+    "jpeg of no height": (lambda d: with_jpeg_sides(d / "a.jpg", 0, 28), "is truncated, damaged or of an"),
+    "bmp of too many pixels": (lambda d: large_bmp(d / "a.bmp"), "has more than 67108864 pixels"),
     "png of no width": (lambda d: with_header_byte(d / "a.png", 19, 0), "is truncated, damaged or of an"),
     "png without pixels": (lambda d: without_pixels(d / "a.png"), "is truncated, damaged or of an"),
     "lossless jpeg": (lambda d: with_jpeg_frame(d / "a.jpg", 0xC3, 8), "is truncated, damaged or of an"),
@@ -166,6 +199,17 @@ def test_strict_refuses_what_would_be_converted(tmp_path, case):
     assert read_image(path, 1, (28, 28)).shape == (1, 28, 28)
     with pytest.raises(VQVAEError, match=words):
         read_image(path, 1, (28, 28), strict=True)
+
+
+@pytest.mark.parametrize("limit, words", [("783", "has more than 783 pixels"), ("784", ""), ("x", "'x': it must be a")])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+def test_the_limit_of_pixels_can_be_set(tmp_path, exported, limit, words, suffix):
+    path = cv_write(tmp_path / f"a.{suffix}", GRAY)
+    environment = {**os.environ, "VQVAE_MAX_PIXELS": limit}
+    for run in (run_python, run_cpp):
+        result = run("encode", path, "--model", exported, env=environment)
+        assert result.returncode == (2 if words else 0)
+        assert words in result.stderr.decode() and result.stderr.count(b"\n") == bool(words)
 
 
 @pytest.mark.parametrize("case", [*BAD, *STRICT])

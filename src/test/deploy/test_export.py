@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
-from conftest import export_newest, make_model, random_images, run_cpp, run_python
+from conftest import DIGITS, export_newest, make_model, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
@@ -194,7 +194,16 @@ def other_depth(model):
     shutil.copy(other / DECODER / "model_0-0000.params", model / DECODER / PARAMETERS)
 
 
+def call_address(model):
+    """A graph whose operator would call a function at an address."""
+    graph = json.loads((model / ENCODER / SYMBOL).read_text())
+    node = next(node for node in graph["nodes"] if node["op"] == "Activation")
+    node.update(op="_Native", attrs={"info": "0x41414141", "need_top_grad": "False"})
+    (model / ENCODER / SYMBOL).write_text(json.dumps(graph))
+
+
 DAMAGES = {
+    "foreign operator": (call_address, "asks for the operator _Native, which could run code; it is refused"),
     "no encoder": (lambda model: shutil.rmtree(model / ENCODER), "holds no exported model"),
     "symbol without params": (lambda model: (model / ENCODER / PARAMETERS).unlink(), "0000.params: no such file"),
     "params without symbol": (lambda model: (model / DECODER / SYMBOL).unlink(), "symbol.json: no such file"),
@@ -235,8 +244,26 @@ def test_weights_that_the_manifest_contradicts_are_refused(run, tmp_path):
         folder / "model" / DECODER / PARAMETERS,
         lambda arrays: arrays.update({name: array + 1 for name, array in arrays.items()}),
     )
-    with pytest.raises(VQVAEError, match=r"is not the file that manifest.json names \(SHA-256 differs\)"):
-        Predictor(folder)
-    (folder / "manifest.json").write_text("[")
-    with pytest.raises(VQVAEError, match="manifest.json: is damaged"):
-        Predictor(folder)
+    for damage, words in (
+        (lambda: None, "0000.params: is not the file that manifest.json names (SHA-256 differs)"),
+        (lambda: (folder / "manifest.json").write_text("["), "manifest.json: is damaged"),
+        (lambda: (folder / "manifest.json").write_text("{}"), "manifest.json: is damaged"),
+        (lambda: (folder / "manifest.json").write_text("[" * 100_000), "manifest.json: is damaged"),
+    ):
+        damage()
+        results = [program("encode", DIGITS[0], "--model", folder) for program in (run_python, run_cpp)]
+        assert results[0].stderr == results[1].stderr
+        for result in results:
+            assert result.returncode == 2 and words in result.stderr.decode() and result.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("given", ["run", "run/", "run/model", "run/model/", "./run/model"])
+def test_a_manifest_is_found_however_the_model_is_named(run, tmp_path, given):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    with open(folder / "model" / ENCODER / PARAMETERS, "ab") as file:
+        file.write(b"x")
+    for program in (run_python, run_cpp):
+        result = program("encode", DIGITS[0], "--model", given, cwd=str(tmp_path))
+        assert result.returncode == 2 and b"SHA-256 differs" in result.stderr
+    result = [program("encode", DIGITS[0], "--model", ".", cwd=str(folder)) for program in (run_python, run_cpp)]
+    assert all(b"SHA-256 differs" in part.stderr for part in result)
