@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional,
 
 from . import __version__
 from .errors import VQVAEError
-from .runtime import quiet_libraries, use_all_cores
+from .runtime import environment_fault, quiet_libraries, use_all_cores
 
 if TYPE_CHECKING:
     from .training.recipe import Recipe
@@ -48,6 +48,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         print("vqvae: stopped", file=sys.stderr)
         return 130
+    except (ImportError, OSError, AttributeError):
+        fault = environment_fault()
+        if not fault:
+            raise
+        print(f"vqvae: error: {fault}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -199,6 +205,7 @@ def _train(options: argparse.Namespace) -> None:
 
     from .data import load_dataset
     from .deploy.export import export_run
+    from .files import parse_json, read_bytes
     from .runtime import parse_contexts
     from .training.trainer import Training
 
@@ -207,7 +214,7 @@ def _train(options: argparse.Namespace) -> None:
     training = Training(recipe, dataset, folder, contexts, options.resume)
     if training.finished and (folder / "manifest.json").exists():
         _print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = parse_json(folder / "manifest.json", read_bytes(folder / "manifest.json"))
         _print_manifest(manifest, folder, options.json)
         return
     if training.epoch:

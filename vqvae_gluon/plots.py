@@ -1,9 +1,13 @@
 """Pictures of a training, under the seed's file names."""
+import io
+import tempfile
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+
+from .files import write_bytes
 
 _NO_CLOCK = {"Software": None}  # equal runs draw equal files
 
@@ -23,8 +27,7 @@ def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
         axis.imshow(line.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
         axis.axis("off")
         axis.set_title(title, loc="left", fontsize=9)
-    figure.savefig(path, dpi=100, metadata=_NO_CLOCK)
-    plt.close(figure)
+    _save(figure, path)
 
 
 def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
@@ -40,9 +43,10 @@ def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
     axis.axvline(best_epoch, color="gray", linestyle=":", linewidth=1)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(True, which="both", alpha=0.3)
-    # gluoncv draws into the current figure and writes it.
-    history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(path))
-    plt.close(figure)
+    # gluoncv draws into the current figure and insists on writing it.
+    with tempfile.TemporaryDirectory() as folder:
+        history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(Path(folder, "loss.png")))
+    _save(figure, path)
 
 
 def draw_curves(path: Path, curves: Dict[str, Sequence[Sequence[Sequence[float]]]]) -> None:
@@ -63,5 +67,11 @@ def draw_curves(path: Path, curves: Dict[str, Sequence[Sequence[Sequence[float]]
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(True, which="both", alpha=0.3)
     axis.legend(title="validation; dashed: training", fontsize=8)
-    figure.savefig(path, dpi=100, metadata=_NO_CLOCK)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100, metadata=_NO_CLOCK)
     plt.close(figure)
+    write_bytes(path, content.getvalue())

@@ -1,6 +1,8 @@
 """Devices and threads: set in one place, and only when a program of ours runs."""
 import contextlib
+import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Iterator, List
 
 from .errors import VQVAEError
@@ -17,6 +19,25 @@ def use_all_cores() -> None:
     training at 2,000 instead of 3,500 images/s).
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+
+def environment_fault() -> str:
+    """Return what is wrong with the Python or the libraries that this process has, or an empty string."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not (3, 8) <= sys.version_info < (3, 12):
+        return f"this is Python {version}, MXNet 1.9.1 needs 3.8 to 3.11; use another Python"
+    try:
+        for name in ("mxnet", "gluoncv", "scipy", "matplotlib", "tqdm"):
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed for {sys.executable}; run bash build.sh or pip install vqvae-gluon"
+    except OSError as error:
+        return f"a system library is missing ({error}); on Debian run apt-get install libgomp1 libgl1 libglib2.0-0"
+    except (AttributeError, ImportError):
+        import numpy as np
+
+        return f"MXNet 1.9.1 does not work with NumPy {np.__version__}; run pip install 'numpy<1.24'"
+    return ""
 
 
 @contextlib.contextmanager

@@ -5,16 +5,17 @@ is drawn from a generator seeded with (seed, e), so the epoch number is the rand
 """
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
 from mxnet import gluon
+from mxnet.gluon import Block
 
 from ..errors import VQVAEError
-from ..files import read_bytes, write_bytes
+from ..files import DAMAGES, read_bytes, write_bytes
+from .history import COLUMNS
 from .recipe import Recipe
 
 
@@ -81,18 +82,36 @@ def load_checkpoint(path: Path) -> Checkpoint:
         groups = {group: {} for group in _GROUPS}
         for name, array in arrays.items():
             group, key = name.split("/", 1)
-            groups[group][key] = array
+            groups[group][key] = np.asarray(array)  # a member that is no array is bytes
         recipe = Recipe.from_dict(meta["recipe"])
-        return Checkpoint(
-            meta["epoch"],
-            meta["updates"],
-            recipe,
-            meta["data_fingerprint"],
-            rows=meta["rows"],
-            **groups,
-        )
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, AttributeError):
-        raise VQVAEError(f"{path}: is damaged or no checkpoint; delete it to go on from an older one") from None
+        rows = [{name: _number(row[name]) for name in COLUMNS} for row in meta["rows"]]
+        epoch, updates = meta["epoch"], meta["updates"]
+        if (type(epoch), type(updates)) != (int, int) or [row["epoch"] for row in rows] != list(range(epoch + 1)):
+            raise ValueError("the history is not that of the epoch")
+        return Checkpoint(epoch, updates, recipe, str(meta["data_fingerprint"]), rows=rows, **groups)
+    except (VQVAEError, *DAMAGES):
+        raise damaged(path) from None
+
+
+def damaged(path: Path) -> VQVAEError:
+    """Return the error for a checkpoint that cannot be used."""
+    return VQVAEError(f"{path}: is damaged or no checkpoint; delete it to go on from an older one")
+
+
+def set_weights(model: Block, weights: Dict[str, np.ndarray], path: Path) -> None:
+    """Put a checkpoint's weights into a model; raise VQVAEError, naming the checkpoint, if they are not all its own."""
+    parameters = model.collect_params()
+    expected = {name: (parameter.shape, np.dtype(np.float32)) for name, parameter in parameters.items()}
+    if expected != {name: (array.shape, array.dtype) for name, array in weights.items()}:
+        raise damaged(path)
+    for name, parameter in parameters.items():
+        parameter.set_data(mx.nd.array(weights[name]))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{value!r} is no number")
+    return value
 
 
 def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:
@@ -108,15 +127,18 @@ def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:
     }
 
 
-def restore_optimizer(trainer: gluon.Trainer, arrays: Dict[str, np.ndarray]) -> None:
-    """Put the arrays of :func:`optimizer_state` back on every device."""
+def restore_optimizer(trainer: gluon.Trainer, arrays: Dict[str, np.ndarray], path: Path) -> None:
+    """Put the arrays of :func:`optimizer_state` back on every device; raise VQVAEError if they do not fit."""
     for updater, position in zip(trainer._updaters, range(len(trainer._updaters))):
         for index, parameter in enumerate(trainer._params):
             if parameter.grad_req == "null":
                 continue
             state = trainer.optimizer.create_state_multi_precision(index, parameter.list_data()[position])
             for slot, array in enumerate(_slots(state)):
-                array[:] = mx.nd.array(arrays[f"{index}.{slot}"], dtype=array.dtype)
+                saved = arrays.get(f"{index}.{slot}")
+                if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
+                    raise damaged(path)
+                array[:] = mx.nd.array(saved, dtype=array.dtype)
             updater.states[index] = state
             updater.states_synced[index] = True
 

@@ -14,7 +14,7 @@ from mxnet.gluon import Block
 
 from ..data import Dataset
 from ..errors import VQVAEError
-from ..files import read_bytes, write_bytes
+from ..files import parse_json, read_bytes, write_bytes
 from ..model_zoo import get_model
 from .recipe import Recipe
 from .trainer import Training, total_loss
@@ -259,7 +259,7 @@ def _speed(training: Training) -> float:
         images = training.recipe.epoch_passes * len(training.dataset.train.images)
         speed = images / statistics.median(training.epoch_seconds)
         write_bytes(path, json.dumps({"images_per_second": round(speed, 1)}).encode())
-    return json.loads(read_bytes(path))["images_per_second"] if path.exists() else float("nan")
+    return parse_json(path, read_bytes(path))["images_per_second"] if path.exists() else float("nan")
 
 
 def count_parameters(block: Block) -> int:

@@ -5,6 +5,7 @@ import json
 from typing import Any, Dict, List, Tuple
 
 from ..errors import VQVAEError
+from ..files import parse_json
 
 CHOICES = {
     "update": ("gradient", "ema"),
@@ -114,6 +115,8 @@ class Recipe:
     @staticmethod
     def from_dict(settings: Dict[str, Any]) -> "Recipe":
         """Build a recipe from a dictionary; a misspelt setting is refused by name."""
+        if not isinstance(settings, dict):
+            raise VQVAEError(f"a recipe was given as {type(settings).__name__}: it must be an object of settings")
         known = [field.name for field in dataclasses.fields(Recipe)]
         for name in settings:
             if name not in known:
@@ -146,10 +149,7 @@ class Recipe:
     @staticmethod
     def from_json(text: str, source: str = "recipe") -> "Recipe":
         """Read :meth:`to_json`; ``source`` is named in errors."""
-        try:
-            settings = json.loads(text)
-        except ValueError:
-            raise VQVAEError(f"{source}: is not valid JSON") from None
+        settings = parse_json(source, text)
         if not isinstance(settings, dict):
             raise VQVAEError(f"{source}: holds no JSON object of settings")
         return Recipe.from_dict(settings)

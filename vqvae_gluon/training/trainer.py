@@ -1,6 +1,7 @@
 """The training loop."""
 import math
 import os
+import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -23,11 +24,13 @@ from ..nn.quantizer import vector_sums
 from .checkpoint import (
     Checkpoint,
     checkpoint_path,
+    damaged,
     list_checkpoints,
     load_checkpoint,
     optimizer_state,
     restore_optimizer,
     save_checkpoint,
+    set_weights,
 )
 from .history import History
 from .recipe import Recipe
@@ -193,6 +196,8 @@ class Training:
         if num_epoch is not None:
             last = min(last, self.epoch + num_epoch)
         with locked(self.folder):
+            for path in _leftovers(self.folder):
+                path.unlink()
             try:
                 self._run_until(last)
             except KeyboardInterrupt:
@@ -286,12 +291,14 @@ class Training:
         due = self.epoch % self.recipe.checkpoint_period == 0 or self.finished
         self._unsaved = self._checkpoint()
         if best or due:
-            self._save()
             self._draw_reconstructions()
         if due:
             self._draw_loss()
         self.history.write_csv(self.folder / "metrics.csv")
-        tqdm.write(_line(self.history.rows[-1], self.recipe.num_epoch, best))
+        # The checkpoint comes last: a training killed before it does the epoch again, and everything above with it.
+        if best or due:
+            self._save()
+        _tell(_line(self.history.rows[-1], self.recipe.num_epoch, best))
 
     def _save(self) -> None:
         """Write the checkpoint of the last finished epoch if it is not written yet."""
@@ -327,10 +334,13 @@ class Training:
     def _restore(self, checkpoint: Checkpoint) -> None:
         if checkpoint.data_fingerprint != self.fingerprint:
             raise VQVAEError(f"{self.folder}: was trained on other data; resume with the same data")
-        for name, parameter in self.model.collect_params().items():
-            parameter.set_data(mx.nd.array(checkpoint.weights[name]))
-        restore_optimizer(self.trainer, checkpoint.optimizer)
+        path = checkpoint_path(self.folder, checkpoint.epoch)
+        set_weights(self.model, checkpoint.weights, path)
+        restore_optimizer(self.trainer, checkpoint.optimizer, path)
         if self.averages:
+            shapes = {name: array.shape for name, array in checkpoint.averages.items()}
+            if shapes != {name: array.shape for name, array in self.averages.state().items()}:
+                raise damaged(path)
             self.averages.restore(checkpoint.averages)
         self.history = History(checkpoint.rows)
         self.epoch = checkpoint.epoch + 1
@@ -357,7 +367,7 @@ class Training:
     def _open_folder(self, resume: bool) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            empty = not any(self.folder.iterdir())
+            empty = set(self.folder.iterdir()) <= set(_leftovers(self.folder))
         except OSError as error:
             raise VQVAEError(f"{self.folder}: cannot be used as a folder ({error.strerror})") from None
         if not os.access(self.folder, os.W_OK):
@@ -429,6 +439,11 @@ class Training:
             )
 
 
+def _leftovers(folder: Path) -> List[Path]:
+    """Return the temporary files of :func:`vqvae_gluon.files.writing` that a killed process left in a run's folder."""
+    return [path for place in (folder, folder / "checkpoints") for path in place.glob(".*.????????")]
+
+
 def _pictures(images: np.ndarray, pictures: int, columns: int = 8) -> Iterator[np.ndarray]:
     for start in range(0, min(pictures * columns, len(images)), columns):
         yield images[start : start + columns]
@@ -442,6 +457,17 @@ def _mean_logit(images: np.ndarray) -> np.ndarray:
     """
     mean = np.clip(images.mean(axis=(0, 2, 3)) / 255, 0.01, 0.99)
     return np.log(mean / (1 - mean))
+
+
+def _tell(text: str) -> None:
+    """Print beside the progress bar; a full disk behind standard output is an error like any other."""
+    try:
+        tqdm.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise VQVAEError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def _short(summary: Dict[str, float]) -> Dict[str, str]:

@@ -42,7 +42,7 @@ def test_impossible_settings_are_refused_by_name(settings, words):
 
 
 def test_bad_json_and_names_are_refused():
-    with pytest.raises(VQVAEError, match="my.json: is not valid JSON"):
+    with pytest.raises(VQVAEError, match="my.json: is damaged or no JSON"):
         Recipe.from_json("{", "my.json")
     with pytest.raises(VQVAEError, match="holds no JSON object"):
         Recipe.from_json("[1]")

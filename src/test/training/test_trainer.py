@@ -61,7 +61,7 @@ def test_every_parameter_gets_a_gradient():
 def test_one_graph_computes_the_loss_and_its_gradients(small_recipe, small_dataset, tmp_path, kind, update):
     recipe = small_recipe.replace(reconstruction_loss=kind, update=update, beta=3.0)
     training = Training(recipe, small_dataset, tmp_path / "run")
-    reference = restore_model(training._checkpoint())
+    reference = restore_model(training._checkpoint(), tmp_path)
     images = mx.nd.array(to_unit(small_dataset.train.images[:7]))
     with autograd.record():
         part = training.objective(images)

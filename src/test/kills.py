@@ -1,0 +1,117 @@
+"""Kill a training again and again and see that it ends with the weights of one that was never killed.
+
+Usage: .venv/bin/python src/test/kills.py [--kills 25] [--seed 0]     (after bash build.sh)
+
+Each kill is a SIGKILL: at a random moment, in the middle of writing a file, or right after one took its place.
+"""
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import List
+
+
+def main() -> int:
+    """Kill, resume, compare; print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--death", help=argparse.SUPPRESS)
+    parser.add_argument("--epochs", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.train:
+        train(options.train, options.death, options.epochs)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        survived = kill_and_resume(Path(folder), options.kills, options.seed)
+    print(f"{survived} kills survived, the weights are the same")
+    return 0
+
+
+def kill_and_resume(folder: Path, kills: int, seed: int) -> int:
+    """Train in ``folder``/killed with ``kills`` deaths and in ``folder``/whole with none; return the deaths."""
+    from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
+
+    rng = random.Random(seed)
+    deaths: List[str] = []
+    epochs = 4 * kills + 4
+    while len(deaths) < kills:
+        moments = f"after {rng.uniform(0, 1):.3f}", f"in {rng.randint(1, 12)}", f"replaced {rng.randint(1, 12)}"
+        death = rng.choice(moments)
+        status = _run(folder / "killed", death, epochs)
+        assert status in (0, -signal.SIGKILL), f"{death}: exit {status}"
+        for epoch in list_checkpoints(folder / "killed"):
+            load_checkpoint(checkpoint_path(folder / "killed", epoch))
+        deaths.append(death)
+        print(f"{death}: epochs {list_checkpoints(folder / 'killed')}", flush=True)
+        assert status, "the training ended before it was killed often enough: make it longer"
+    assert _run(folder / "killed", "", epochs) == _run(folder / "whole", "", epochs) == 0
+    killed, whole = folder / "killed", folder / "whole"
+    assert list_checkpoints(killed) == list_checkpoints(whole)
+    for epoch in list_checkpoints(whole):
+        first, second = (load_checkpoint(checkpoint_path(run, epoch)) for run in (killed, whole))
+        assert first.rows == second.rows and first.updates == second.updates
+        for group in ("weights", "optimizer", "averages"):
+            for name, array in getattr(first, group).items():
+                assert (array == getattr(second, group)[name]).all(), f"epoch {epoch}: {group} {name} differ"
+    files = [sorted(path.relative_to(run).as_posix() for path in run.rglob("*")) for run in (killed, whole)]
+    assert files[0] == files[1], set(files[0]) ^ set(files[1])
+    for name in ("metrics.csv", "loss_graph.png", "recipe.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    return len(deaths)
+
+
+def _run(folder: Path, death: str, epochs: int) -> int:
+    words = [sys.executable, __file__, "--train", str(folder), "--death", death, "--epochs", str(epochs)]
+    return subprocess.run(words, stdout=subprocess.DEVNULL, timeout=300).returncode
+
+
+def train(folder: Path, death: str, epochs: int) -> None:
+    """Train on a little noise until ``death``: 'after S' seconds, 'in N' or 'replaced N' of the files written."""
+    import numpy as np
+
+    from vqvae_gluon import Training, get_recipe
+    from vqvae_gluon.data import Dataset, Split
+
+    images = np.random.RandomState(0).randint(0, 256, (48, 1, 8, 8)).astype(np.uint8)
+    dataset = Dataset(Split(images[:32]), Split(images[32:40]), Split(images[40:]))
+    small = {"image_size": (8, 8), "num_embeddings": 8, "embedding_dim": 4, "batch_size": 8, "pictures": 1}
+    recipe = get_recipe("ema").replace(num_epoch=epochs, checkpoint_period=1, **small)
+    training = Training(recipe, dataset, folder, resume=True)
+    kind, _, number = death.partition(" ")
+    if kind == "after":
+        threading.Timer(float(number), _die).start()
+    elif kind == "in":
+        os.fsync = _die_at(int(number), os.fsync)
+    elif kind == "replaced":
+        os.replace = _die_at(int(number), os.replace, after=True)
+    training.run()
+
+
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_at(number: int, function, after: bool = False):
+    calls = 0
+
+    def call(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == number and not after:
+            _die()
+        function(*arguments)
+        if calls == number:
+            _die()
+
+    return call
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Short parts of the long runs of docs/reliability.md, and what numbers and disks may do to a training."""
+import os
+import resource
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from conftest import DIGITS, ROOT, random_images, run_cpp, run_python
+from kills import kill_and_resume
+from mutations import run_mutations
+from vqvae_gluon import Predictor, Training, VQVAEError, write_png
+from vqvae_gluon.data import Dataset, Split
+from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints
+
+
+def dataset_of(train, validation=None):
+    validation = train[:4] if validation is None else validation
+    return Dataset(Split(train), Split(validation), Split(validation))
+
+
+def test_damaged_files_are_refused_or_read():
+    result = run_mutations(130, seed=1)
+    assert result["faults"] == []
+    assert result["ends"]["an error"] > 50 and result["ends"]["a result"] > 5
+
+
+def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
+    assert kill_and_resume(tmp_path, kills=3, seed=1) == 3
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
+    pictures, run = tmp_path / "pictures", tmp_path / "run"
+    pictures.mkdir()
+    for index, image in enumerate(random_images(40, size=(8, 8))):
+        write_png(pictures / f"{index}.png", image)
+    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "train", "--output", str(run), "--data", str(pictures)]
+    words += ["--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8", "--num-epoch", "2", "--json"]
+    words += ["--pictures", "0", "--checkpoint-period", "1"]
+
+    def train(limit, *more):
+        # No file may grow beyond the limit: what a full disk does, for this process alone.
+        limits = (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        return subprocess.run(
+            [*words, *more],
+            capture_output=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+            timeout=120,
+        )
+
+    for limit in (100, 2_000, 100_000):  # the recipe, the metrics, the checkpoint
+        result = train(limit)
+        lines = result.stderr.decode().strip().splitlines()
+        assert result.returncode == 2 and len(lines) == 1 and lines[0].endswith("cannot be written (File too large)")
+        assert list_checkpoints(run) == []
+        subprocess.run(["rm", "-r", str(run)], check=True)
+    assert train(resource.RLIM_INFINITY).returncode == 0
+    checkpoint = checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes()
+    model = {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
+    export = [words[0], "export", str(run)]
+    limits = (10_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    result = subprocess.run(
+        export,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+        timeout=120,
+    )
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1, result.stderr
+    assert checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes() == checkpoint
+    assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_to_is_told_at_once(small_recipe, small_dataset, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o500)
+    with pytest.raises(VQVAEError, match="cannot be written to; choose another folder"):
+        Training(small_recipe, small_dataset, tmp_path / "run")
+
+
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+@pytest.mark.parametrize("images, batch", [(33, 16), (5, 64), (24, 1), (12, 12)])
+def test_batches_of_any_size(small_recipe, tmp_path, update, images, batch):
+    recipe = small_recipe.replace(batch_size=batch, num_epoch=2, update=update, dead_below=0.0)
+    dataset = dataset_of(random_images(images, size=(8, 8)), random_images(1, size=(8, 8)))
+    training = Training(recipe, dataset, tmp_path / "run")
+    training.run()
+    assert training.trainer.optimizer.num_update == 2 * -(-images // batch)
+    assert np.isfinite(training.history.rows[-1]["validation_mse"])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_one_colour_trains_by_gradient_and_is_refused_by_k_means(small_recipe, tmp_path, value):
+    dataset = dataset_of(np.full((32, 1, 8, 8), value, np.uint8))
+    training = Training(small_recipe.replace(update="gradient", num_epoch=2), dataset, tmp_path / "gradient")
+    training.run()
+    assert np.isfinite(training.history.rows[-1]["validation_mse"])
+    with pytest.raises(VQVAEError, match="distinct vectors to start 8 embeddings: give more images or fewer"):
+        Training(small_recipe, dataset, tmp_path / "ema").run()
+    assert list_checkpoints(tmp_path / "ema") == []
+
+
+def test_more_embeddings_than_vectors_are_refused(small_recipe, tmp_path):
+    dataset = dataset_of(random_images(4, size=(8, 8)))
+    with pytest.raises(VQVAEError, match="16 distinct vectors to start 64 embeddings"):
+        Training(small_recipe.replace(num_embeddings=64), dataset, tmp_path / "run").run()
+
+
+def test_learning_rate_0_changes_no_weight(small_recipe, small_dataset, tmp_path):
+    training = Training(small_recipe.replace(learning_rate=0.0, num_epoch=1), small_dataset, tmp_path / "run")
+    before = {name: value.data().asnumpy() for name, value in training.model.collect_params().items()}
+    training.run()
+    for name, value in training.model.collect_params().items():
+        if "embeddings" not in name:
+            np.testing.assert_array_equal(value.data().asnumpy(), before[name])
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e30, 1e38])
+def test_an_absurd_learning_rate_ends_in_a_line_or_in_finite_numbers(small_recipe, small_dataset, tmp_path, rate):
+    training = Training(small_recipe.replace(learning_rate=rate), small_dataset, tmp_path / "run")
+    try:
+        training.run()
+    except VQVAEError as error:
+        assert "the loss is not finite in epoch" in str(error) and "try a lower learning rate" in str(error)
+    for row in training.history.rows:
+        assert all(np.isfinite(value) for value in row.values())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_refused(exported, value):
+    images = np.zeros((2, 1, 28, 28), np.float32)
+    images[1, 0, 3, 4] = value
+    with pytest.raises(VQVAEError, match="values outside \\[0, 1\\] or not a number"):
+        Predictor(exported).encode(images)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_black_and_white_images_go_through(exported, value):
+    images = np.full((3, 1, 28, 28), value, np.uint8)
+    reconstruction = Predictor(exported).reconstruct(images)
+    assert np.isfinite(reconstruction).all()
+    np.testing.assert_array_equal(reconstruction[0], reconstruction[2])
+
+
+ENVIRONMENTS = {
+    "no MXNet": ("raise ModuleNotFoundError('no', name='mxnet')", "mxnet is not installed for "),
+    "no libgomp": ("raise OSError('libgomp.so.1: cannot open shared object file')", "apt-get install libgomp1"),
+    "NumPy too new": ("raise AttributeError('bool')", "does not work with NumPy"),
+}
+
+
+@pytest.mark.parametrize("case", ENVIRONMENTS)
+@pytest.mark.parametrize("words", [["encode", "x.png"], ["train"], ["evaluate"]])
+def test_a_broken_environment_is_told_in_a_line(tmp_path, case, words):
+    statement, expected = ENVIRONMENTS[case]
+    (tmp_path / "mxnet.py").write_text(statement + "\n")
+    result = run_python(*words, env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=str(tmp_path))
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2 and len(lines) == 1 and expected in lines[0], result.stderr
+
+
+def test_another_python_is_told_in_a_line(tmp_path):
+    # The first thing a too new Python meets is an import that fails.
+    (tmp_path / "mxnet.py").write_text("import sys\nsys.version_info = (3, 13, 1)\nraise ImportError('x')\n")
+    result = run_python("encode", "x.png", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert result.stderr == b"vqvae: error: this is Python 3.13.1, MXNet 1.9.1 needs 3.8 to 3.11; use another Python\n"
+
+
+@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+def test_paths_may_hold_anything(run, exported, tmp_path):
+    folder = tmp_path / "ein Modell, 模型 é"
+    shutil.copytree(exported, folder)
+    shutil.copy(DIGITS[3], folder / "eine 3 é.png")
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    words = ["reconstruct", folder / "eine 3 é.png", folder / "heraus 出.png", "--model", folder]
+    result = run(*words, env=environment, cwd="/")
+    assert result.returncode == 0, result.stderr
+    assert (folder / "heraus 出.png").exists()
