@@ -7,6 +7,7 @@ from typing import Dict, Sequence, Tuple
 import matplotlib.pyplot as plt
 import numpy as np
 
+from .errors import VQVAEError
 from .files import write_bytes
 
 _NO_CLOCK = {"Software": None}  # equal runs draw equal files
@@ -44,8 +45,11 @@ def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(True, which="both", alpha=0.3)
     # gluoncv draws into the current figure and insists on writing it.
-    with tempfile.TemporaryDirectory() as folder:
-        history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(Path(folder, "loss.png")))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(Path(folder, "loss.png")))
+    except OSError as error:
+        raise VQVAEError(f"{path}: cannot be written ({error.strerror})") from None
     _save(figure, path)
 
 

@@ -79,7 +79,7 @@ def export_run(folder: Path) -> Dict[str, Any]:
             manifest = _manifest(best, last, staged)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
-    except (OSError, mx.MXNetError) as error:
+    except (OSError, RuntimeError) as error:  # gluoncv hides MXNet's error, itself a RuntimeError, in another one
         reason = getattr(error, "strerror", None) or "MXNet could not save the model"
         raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
     write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
