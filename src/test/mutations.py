@@ -32,6 +32,8 @@ DIGIT = ROOT / "src" / "test" / "test_pre-trained" / "images" / "3.png"
 SECONDS = 20  # a command that takes longer hangs
 MEMORY = 6 << 30  # bytes of address space; libmxnet alone takes a good part of it
 
+_PEAK = 1500  # MiB of resident memory that the commands may take, all of a worker's together
+
 Mutate = Callable[[random.Random, bytes], bytes]
 
 
@@ -399,7 +401,10 @@ def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = 
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{seed}-{number}").write_bytes(content)
     worker.close()
-    return {"tried": dict(tried), "ends": dict(ends), "faults": faults}
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    if peak > _PEAK:
+        faults.append(f"a command took {peak} MiB")
+    return {"tried": dict(tried), "ends": dict(ends), "faults": faults, "peak_MiB": peak}
 
 
 def main() -> int:
@@ -417,7 +422,7 @@ def main() -> int:
     result = run_mutations(options.count, options.seed, options.only, options.keep)
     for name, number in sorted(result["tried"].items()):
         print(f"{name:32} {number:6}")
-    print(f"ended in {result['ends']}; {len(result['faults'])} faults")
+    print(f"ended in {result['ends']}; peak memory {result['peak_MiB']} MiB; {len(result['faults'])} faults")
     return 1 if result["faults"] else 0
 
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -97,28 +98,34 @@ struct Component {
     if (std::find(arguments.begin(), arguments.end(), "data") == arguments.end()) {
       throw Error(graph_path + ": has no input named data");
     }
-    std::vector<std::string> expected;
-    for (const std::string& name : arguments) {
-      if (name != "data") expected.push_back("arg:" + name);
-    }
-    for (const std::string& name : symbol.auxiliary_states()) expected.push_back("aux:" + name);
-    // MXPredCreate skips what is missing and computes with uninitialised memory.
-    for (const std::string& name : expected) {
-      if (!arrays.contains(name)) {
-        throw Error(arrays_path + ": lacks " + name + ", which the graph needs; it is from another model");
-      }
-    }
-    for (const auto& entry : arrays.all()) {
-      if (std::find(expected.begin(), expected.end(), entry.first) == expected.end()) {
-        throw Error(arrays_path + ": holds " + entry.first +
-                    ", which the graph does not know; it is from another model");
-      }
-    }
     const Shape shape = parse_shape(symbol.attribute("data", "__shape__"));
     if (shape.size() != 4) {
       throw Error(graph_path + ": does not give the shape of data; export it with vqvae export");
     }
     input_shape.assign(shape.begin() + 1, shape.end());
+    const std::vector<Shape> shapes = infer(graph_path, symbol);
+    std::map<std::string, Shape> expected;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      if (arguments[i] != "data") expected["arg:" + arguments[i]] = shapes[i];
+    }
+    const std::vector<std::string> states = symbol.auxiliary_states();
+    for (std::size_t i = 0; i < states.size(); ++i) expected["aux:" + states[i]] = shapes[arguments.size() + i];
+    // MXPredCreate skips what is missing and computes with uninitialised memory.
+    for (const auto& [name, wanted] : expected) {
+      if (!arrays.contains(name)) {
+        throw Error(arrays_path + ": lacks " + name + ", which the graph needs; it is from another model");
+      }
+      if (arrays.at(name).shape != wanted) {
+        throw Error(arrays_path + ": has " + name + " of shape " + to_string(arrays.at(name).shape) +
+                    ", the graph needs " + to_string(wanted) + "; it is from another model");
+      }
+    }
+    for (const auto& entry : arrays.all()) {
+      if (expected.count(entry.first) == 0) {
+        throw Error(arrays_path + ": holds " + entry.first +
+                    ", which the graph does not know; it is from another model");
+      }
+    }
   }
 
   Executor bind(const std::filesystem::path& folder, unsigned batch_size, const std::string& head) const {
@@ -135,6 +142,16 @@ struct Component {
  private:
   static std::string symbol_name() { return "model_0_newest-symbol.json"; }
   static std::string parameters_name() { return "model_0_newest-0000.params"; }
+
+  std::vector<Shape> infer(const std::string& graph_path, const Symbol& symbol) const {
+    Shape shape{1};
+    shape.insert(shape.end(), input_shape.begin(), input_shape.end());
+    try {
+      return symbol.infer_shapes(shape);
+    } catch (const Error&) {
+      throw Error(graph_path + ": the graph does not accept its own input shape");
+    }
+  }
 
   static ArrayList parse_arrays(const std::filesystem::path& path, const std::string& content) {
     try {

@@ -10,6 +10,7 @@
 #include <nnvm/c_api.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,6 +78,28 @@ class Symbol {
   /// Return the names of the auxiliary states, such as moving averages of BatchNorm.
   std::vector<std::string> auxiliary_states() const { return list(MXSymbolListAuxiliaryStates); }
 
+  /// Return the shapes of the inputs and weights, then of the auxiliary states, for an input called "data". Throws Error
+  /// if the graph does not take it.
+  std::vector<Shape> infer_shapes(const Shape& data) const {
+    const char* key = "data";
+    const std::uint32_t offsets[] = {0, static_cast<std::uint32_t>(data.size())};
+    const std::vector<int> sides(data.begin(), data.end());
+    std::uint32_t counts[3] = {};
+    const int* axes[3] = {};
+    const int** shapes[3] = {};
+    int complete = 0;
+    detail::check(MXSymbolInferShapeEx(handle_.get(), 1, &key, offsets, sides.data(), &counts[0], &axes[0], &shapes[0],
+                                       &counts[1], &axes[1], &shapes[1], &counts[2], &axes[2], &shapes[2], &complete));
+    if (complete == 0) throw Error("MXNet: the shapes are not complete");
+    std::vector<Shape> result;
+    for (const std::size_t kind : {0U, 2U}) {
+      for (std::uint32_t i = 0; i < counts[kind]; ++i) {
+        result.emplace_back(shapes[kind][i], shapes[kind][i] + axes[kind][i]);
+      }
+    }
+    return result;
+  }
+
   /// Return the attribute of a node, or an empty string.
   std::string attribute(const std::string& node, const std::string& name) const {
     mx_uint count = 0;
@@ -108,21 +131,54 @@ class ArrayList {
     std::vector<float> values;
   };
 
+  /// Throws Error if the content is no whole file. MXNet's own reader believes the sizes in the file: a small one may
+  /// take all memory. Source: MXNet 1.9.1, NDArray::Save, versions 2 and 3.
   explicit ArrayList(const std::string& content) {
-    NDListHandle handle = nullptr;
-    mx_uint count = 0;
-    detail::check(MXNDListCreate(content.data(), static_cast<int>(content.size()), &handle, &count));
-    const detail::Owner<MXNDListFree> owner(handle);
-    for (mx_uint i = 0; i < count; ++i) {
-      const char* name = nullptr;
-      const mx_float* values = nullptr;
-      const mx_uint* shape = nullptr;
-      mx_uint axes = 0;
-      detail::check(MXNDListGet(handle, i, &name, &values, &shape, &axes));
-      Array array{Shape(shape, shape + axes), {}};
-      array.values.assign(values, values + volume(array.shape));
-      arrays_.emplace(name, std::move(array));
+    std::size_t place = 0;
+    const auto require = [](bool holds) {
+      if (!holds) throw Error("no whole .params file");
+    };
+    const auto take = [&](auto value) {
+      require(content.size() - place >= sizeof value);
+      std::memcpy(&value, content.data() + place, sizeof value);
+      place += sizeof value;
+      return value;
+    };
+    require(take(std::uint64_t{}) == 0x112);
+    take(std::uint64_t{});
+    const auto count = take(std::uint64_t{});
+    std::vector<Array> arrays;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto version = take(std::uint32_t{});
+      require(version == 0xF993FAC9U || version == 0xF993FACAU);
+      require(take(std::int32_t{}) == 0);  // dense
+      const auto axes = take(std::int32_t{});
+      require(axes >= 1 && axes <= 32);
+      Array array;
+      std::uint64_t size = 1;
+      for (std::int32_t k = 0; k < axes; ++k) {
+        const auto side = take(std::int64_t{});
+        require(side >= 0 && static_cast<std::uint64_t>(side) <= content.size());
+        size *= static_cast<std::uint64_t>(side);
+        require(size <= content.size());
+        array.shape.push_back(static_cast<unsigned>(side));
+      }
+      take(std::uint64_t{});  // the device
+      require(take(std::int32_t{}) == 0);  // float32
+      require((content.size() - place) / sizeof(float) >= size);
+      array.values.resize(size);
+      std::memcpy(array.values.data(), content.data() + place, size * sizeof(float));
+      place += size * sizeof(float);
+      arrays.push_back(std::move(array));
     }
+    require(take(std::uint64_t{}) == count);
+    for (Array& array : arrays) {
+      const auto length = take(std::uint64_t{});
+      require(length <= content.size() - place);
+      require(arrays_.emplace(content.substr(place, length), std::move(array)).second);
+      place += length;
+    }
+    require(place == content.size());
   }
 
   bool contains(const std::string& name) const { return arrays_.count(name) != 0; }
