@@ -223,6 +223,8 @@ def _is_graph(tree: Any) -> bool:
         nodes = tree["nodes"]
         inputs = ((entry, number) for number, node in enumerate(nodes) for entry in node["inputs"])
         heads = ((entry, len(nodes)) for entry in tree["heads"])
+        if any(node.get("attrs", {}).get("__storage_type__", "0") != "0" for node in nodes):
+            return False  # a sparse weight, which Gluon does not load
         return all(is_entry(entry, count) for entry, count in chain(inputs, heads))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return False

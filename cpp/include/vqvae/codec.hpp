@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -73,6 +72,9 @@ inline bool is_graph(const std::string& text) {
     for (const Json& entry : inputs->items) {
       if (!is_entry(entry, nodes->items, i)) return false;
     }
+    const Json* const attributes = nodes->items[i].find("attrs");
+    const Json* const storage = attributes ? attributes->find("__storage_type__") : nullptr;
+    if (storage && (storage->kind != Json::Kind::string || storage->text != "0")) return false;  // a sparse weight
   }
   for (const Json& entry : heads->items) {
     if (!is_entry(entry, nodes->items, nodes->items.size())) return false;
@@ -104,12 +106,14 @@ struct Component {
     }
     input_shape.assign(shape.begin() + 1, shape.end());
     const std::vector<Shape> shapes = infer(graph_path, symbol);
-    std::map<std::string, Shape> expected;
+    std::vector<std::pair<std::string, Shape>> expected;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
-      if (arguments[i] != "data") expected["arg:" + arguments[i]] = shapes[i];
+      if (arguments[i] != "data") expected.emplace_back("arg:" + arguments[i], shapes[i]);
     }
     const std::vector<std::string> states = symbol.auxiliary_states();
-    for (std::size_t i = 0; i < states.size(); ++i) expected["aux:" + states[i]] = shapes[arguments.size() + i];
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      expected.emplace_back("aux:" + states[i], shapes[arguments.size() + i]);
+    }
     // MXPredCreate skips what is missing and computes with uninitialised memory.
     for (const auto& [name, wanted] : expected) {
       if (!arrays.contains(name)) {
@@ -121,7 +125,8 @@ struct Component {
       }
     }
     for (const auto& entry : arrays.all()) {
-      if (expected.count(entry.first) == 0) {
+      const auto is_it = [&](const std::pair<std::string, Shape>& known) { return known.first == entry.first; };
+      if (std::none_of(expected.begin(), expected.end(), is_it)) {
         throw Error(arrays_path + ": holds " + entry.first +
                     ", which the graph does not know; it is from another model");
       }
