@@ -1,17 +1,25 @@
 """Short parts of the long runs of docs/reliability.md, and what numbers and disks may do to a training."""
+import dataclasses
+import json
 import os
 import resource
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import DIGITS, ROOT, random_images, run_cpp, run_python
 from kills import kill_and_resume
 from mutations import run_mutations
-from vqvae_gluon import Predictor, Training, VQVAEError, write_png
+from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, write_png
 from vqvae_gluon.data import Dataset, Split
+from vqvae_gluon.deploy.artifacts import _parse_arrays, _parse_symbol
+from vqvae_gluon.deploy.codes_file import format_codes, read_codes
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints
 
 
@@ -24,6 +32,53 @@ def test_damaged_files_are_refused_or_read():
     result = run_mutations(130, seed=1)
     assert result["faults"] == []
     assert result["ends"]["an error"] > 50 and result["ends"]["a result"] > 5
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+SETTINGS = st.sampled_from([field.name for field in dataclasses.fields(Recipe)])
+
+
+def returns_or_refuses(function, *arguments):
+    """Call a function; whatever it is given, it may only return or raise a VQVAEError of one line."""
+    try:
+        return function(*arguments)
+    except VQVAEError as error:
+        assert str(error) and "\n" not in str(error)
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(SETTINGS, JSON, max_size=5) | JSON)
+def test_any_json_is_a_recipe_or_refused(tree):
+    recipe = returns_or_refuses(Recipe.from_dict, tree)
+    if recipe is not None:
+        assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300) | JSON.map(lambda tree: json.dumps(tree).encode()))
+def test_any_bytes_are_read_or_refused(content):
+    returns_or_refuses(_parse_arrays, Path("x.params"), content)
+    returns_or_refuses(_parse_symbol, Path("x.json"), content)
+    returns_or_refuses(Recipe.from_json, content.decode("latin1"), "x.json")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(-1, 9), min_size=4, max_size=4), st.binary(max_size=30))
+def test_codes_survive_text_and_other_text_is_refused(codes, content):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(format_codes(np.array(codes).reshape(2, 2)).encode())
+        file.flush()
+        read = returns_or_refuses(read_codes, file.name, (2, 2), 9)
+        assert (read is None) == (min(codes) < 0 or max(codes) > 8)
+        assert read is None or read.ravel().tolist() == codes
+        file.write(content)
+        file.flush()
+        returns_or_refuses(read_codes, file.name, (2, 2), 9)
 
 
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
