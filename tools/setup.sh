@@ -72,6 +72,7 @@ build_program() {
 }
 
 set_up() {
+  [ -w . ] || fail "$PWD cannot be written to, and everything is installed there; copy the checkout to a folder of your own"
   install_packages
   install_python_packages
   build_program
