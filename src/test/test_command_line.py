@@ -112,6 +112,12 @@ def test_wrong_codes_get_the_same_line_from_both(exported, tmp_path, case):
     assert (tmp_path / "out.png").read_bytes() == b"keep me"
 
 
+def test_an_empty_output_path_gets_the_same_line(exported):
+    results = [run("reconstruct", DIGITS[0], "", "--model", exported) for run in (run_python, run_cpp)]
+    assert results[0].returncode == results[1].returncode == 2
+    assert results[0].stderr == results[1].stderr
+
+
 @BOTH
 @pytest.mark.parametrize("output", ["no/such/folder/out.png", "."])
 def test_unwritable_output(run, exported, tmp_path, output):

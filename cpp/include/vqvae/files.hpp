@@ -51,6 +51,7 @@ inline bool write_all(int descriptor, const std::string& content) {
 
 /// Write a whole file or, on failure, leave what was there; throw Error if it cannot be written.
 inline void write_file(const std::filesystem::path& path, const std::string& content) {
+  if (path.empty()) detail::throw_unwritable(path, EISDIR);  // as in Python, where it means this folder
   std::error_code ignored;
   const std::filesystem::path real = std::filesystem::weakly_canonical(path, ignored);
   const std::filesystem::path target = real.empty() ? path : real;
