@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <iterator>
@@ -133,6 +134,7 @@ std::string run(const Options& options) {
 }  // namespace
 
 int main(int count, char** values) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk, as in Python
   try {
     const Options options = parse(std::vector<std::string>(values + 1, values + count));
     if (options.help) {

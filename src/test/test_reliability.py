@@ -126,6 +126,15 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
     assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
 
 
+@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
+    limits = (500, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    words = ["reconstruct", DIGITS[0], tmp_path / "out.png", "--model", exported]
+    result = run(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    assert result.returncode == 2 and b"out.png: cannot be written (File too large)\n" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_told_at_once(small_recipe, small_dataset):
     with pytest.raises(VQVAEError, match="/proc/run: cannot be used as a folder"):
         Training(small_recipe, small_dataset, "/proc/run")
