@@ -43,6 +43,9 @@ def environment_fault() -> str:
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep the notes of C libraries (libpng's, say) off standard error; for command lines only."""
+    if sys.stderr is None:  # it is closed: there is nothing to keep quiet
+        yield
+        return
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

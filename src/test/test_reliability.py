@@ -135,6 +135,16 @@ def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_closed_streams_are_told_or_not_needed(exported):
+    program = ROOT / ".venv" / "bin" / "vqvae"
+    closed = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "shell": True}
+    result = subprocess.run(f"'{program}' decode - out.png --model '{exported}' <&-", **closed)
+    assert result.returncode == 2
+    assert result.stderr == b"vqvae: error: standard input: cannot be read (it is closed)\n"
+    words = f"'{program}' encode '{DIGITS[0]}' --model '{exported}'"
+    assert subprocess.run(f"{words} 2>&-", **closed).stdout == subprocess.run(words, **closed).stdout != b""
+
+
 def test_a_folder_that_cannot_be_made_is_told_at_once(small_recipe, small_dataset):
     with pytest.raises(VQVAEError, match="/proc/run: cannot be used as a folder"):
         Training(small_recipe, small_dataset, "/proc/run")

@@ -18,6 +18,8 @@ def read_codes(path: str, shape: Tuple[int, int], num_embeddings: int) -> np.nda
 
     Raises VQVAEError for anything but h*w whole numbers in [0, num_embeddings).
     """
+    if path == "-" and sys.stdin is None:
+        raise VQVAEError("standard input: cannot be read (it is closed)")
     content = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
     words = content.split()
     height, width = shape

@@ -105,8 +105,8 @@ class Recipe:
         _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
         for name in ("seed", "split_seed"):
             _require(0 <= getattr(self, name) < 2**31, name, getattr(self, name), "in [0, 2^31)")
-        sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1
-        _require(sides_fit, "image_size", self.image_size, "two sides of at least 1")
+        sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
+        _require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
 
     def replace(self, **settings: Any) -> "Recipe":
         """Return a recipe with some settings changed; raise VQVAEError for an unknown one."""

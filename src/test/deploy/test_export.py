@@ -255,6 +255,7 @@ def test_weights_that_the_manifest_contradicts_are_refused(run, tmp_path):
         assert results[0].stderr == results[1].stderr
         for result in results:
             assert result.returncode == 2 and words in result.stderr.decode() and result.stderr.count(b"\n") == 1
+            assert result.stdout == b""
 
 
 @pytest.mark.parametrize("given", ["run", "run/", "run/model", "run/model/", "./run/model"])
