@@ -5,7 +5,6 @@ Heavy modules are imported by the command that needs them, so that --help and er
 import argparse
 import dataclasses
 import json
-import os
 import shlex
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional,
 
 from . import __version__
 from .errors import VQVAEError
-from .runtime import environment_fault, quiet_libraries, use_all_cores
+from .runtime import drop_output, environment_fault, printing, quiet_libraries, use_all_cores
 
 if TYPE_CHECKING:
     from .training.recipe import Recipe
@@ -43,7 +42,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(f"vqvae: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        _drop_output()  # nobody reads on: be quiet
+        drop_output()  # nobody reads on: be quiet
         return 1
     except KeyboardInterrupt:
         print("vqvae: stopped", file=sys.stderr)
@@ -58,20 +57,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _print(text: str) -> None:
-    """Print and flush; a full disk behind standard output is an error like any other."""
-    if sys.stdout is None:
-        raise VQVAEError("standard output: cannot be written (it is closed)")
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _drop_output()
-        raise VQVAEError(f"standard output: cannot be written ({error.strerror})") from None
-
-
-def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with printing():
+        print(text)
 
 
 def _parser() -> argparse.ArgumentParser:

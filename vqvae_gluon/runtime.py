@@ -56,6 +56,29 @@ def quiet_libraries() -> Iterator[None]:
         os.close(nowhere)
 
 
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Flush standard output after a block that prints; a full disk behind it is an error like any other.
+
+    Raises VQVAEError; BrokenPipeError, of a reader that has gone, passes.
+    """
+    if sys.stdout is None:
+        raise VQVAEError("standard output: cannot be written (it is closed)")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise VQVAEError(f"standard output: cannot be written ({error.strerror})") from None
+
+
+def drop_output() -> None:
+    """Let nothing more reach standard output: Python would try once again, and complain, when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def parse_contexts(text: str) -> "List[mx.Context]":
     """Return the devices named by 'cpu', 'gpu', 'gpu(1)' or a comma-separated list of such names.
 

@@ -1,22 +1,13 @@
 /// The codec on the pre-trained model.
 
-#include <random>
 #include <utility>
 #include <vector>
 
 #include "check.hpp"
+#include "noise.hpp"
 #include "vqvae/codec.hpp"
 
 namespace {
-
-std::vector<vqvae::Image> noise(std::size_t count) {
-  std::mt19937 generator(0);
-  std::vector<vqvae::Image> images(count, vqvae::Image{1, 28, 28, std::string(28 * 28, '\0')});
-  for (vqvae::Image& image : images) {
-    for (char& byte : image.bytes) byte = static_cast<char>(generator() & 0xFFU);
-  }
-  return images;
-}
 
 bool same(const std::vector<vqvae::Image>& first, const std::vector<vqvae::Image>& second) {
   if (first.size() != second.size()) return false;

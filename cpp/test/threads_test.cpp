@@ -5,12 +5,12 @@
 #include <atomic>
 #include <cstddef>
 #include <fstream>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "check.hpp"
+#include "noise.hpp"
 #include "vqvae/codec.hpp"
 
 namespace {
@@ -24,15 +24,6 @@ double memory() {
   double whole = 0, resident = 0;
   file >> whole >> resident;
   return resident * 4096 / (1 << 20);
-}
-
-std::vector<vqvae::Image> noise() {
-  std::mt19937 generator(0);
-  std::vector<vqvae::Image> result(images, vqvae::Image{1, 28, 28, std::string(28 * 28, '\0')});
-  for (vqvae::Image& image : result) {
-    for (char& byte : image.bytes) byte = static_cast<char>(generator() & 0xFFU);
-  }
-  return result;
 }
 
 /// Reconstruct in all threads; return how many of `count` results differ.
@@ -56,7 +47,7 @@ std::size_t differences(const std::vector<vqvae::Image>& inputs, const std::vect
 
 int main(int count, char** arguments) {
   const std::size_t reconstructions = count > 1 ? std::stoul(arguments[1]) : 2000;
-  const std::vector<vqvae::Image> inputs = noise();
+  const std::vector<vqvae::Image> inputs = noise(images);
   const std::vector<vqvae::Image> expected = vqvae::Codec(VQVAE_PRETRAINED).reconstruct(inputs);
   std::vector<vqvae::Codec> codecs;
   for (unsigned i = 0; i < threads; ++i) codecs.emplace_back(VQVAE_PRETRAINED);

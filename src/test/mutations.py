@@ -26,9 +26,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "cpp" / "build" / "vqvae"
-DIGIT = ROOT / "src" / "test" / "test_pre-trained" / "images" / "3.png"
+from conftest import DIGITS, PROGRAM
+
+DIGIT = DIGITS[3]
 SECONDS = 20  # a command that takes longer hangs
 MEMORY = 6 << 30  # bytes of address space; libmxnet alone takes a good part of it
 
@@ -113,7 +113,7 @@ def change_json(rng: random.Random, content: bytes) -> bytes:
     """Replace, remove, rename, repeat or exchange values somewhere in a JSON tree."""
     tree = json.loads(content)
     for _ in range(rng.randint(1, 3)):
-        places = list(_places(tree))
+        places = _places(tree)
         container, key = rng.choice(places)
         action = rng.choice(["replace", "replace", "remove", "rename", "exchange"])
         if action == "remove":
@@ -131,7 +131,7 @@ def change_json(rng: random.Random, content: bytes) -> bytes:
                 container[key] = value * rng.choice([-1, 0, 2, 1000]) + rng.choice([0, 1, -1])
             else:
                 container[key] = rng.choice(_VALUES)
-        if not isinstance(tree, (dict, list)) or not list(_places(tree)):
+        if not _places(tree):
             break
     return json.dumps(tree).encode()
 

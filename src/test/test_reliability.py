@@ -85,6 +85,12 @@ def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
     assert kill_and_resume(tmp_path, kills=3, seed=1) == 3
 
 
+def no_file_beyond(size):
+    """Return what makes a new process unable to write larger files: a full disk, for it alone."""
+    limits = (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
     pictures, run = tmp_path / "pictures", tmp_path / "run"
     pictures.mkdir()
@@ -94,15 +100,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
     words += ["--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8", "--num-epoch", "2", "--json"]
     words += ["--pictures", "0", "--checkpoint-period", "1"]
 
-    def train(limit, *more):
-        # No file may grow beyond the limit: what a full disk does, for this process alone.
-        limits = (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-        return subprocess.run(
-            [*words, *more],
-            capture_output=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-            timeout=120,
-        )
+    def train(limit):
+        return subprocess.run(words, capture_output=True, preexec_fn=no_file_beyond(limit), timeout=120)
 
     for limit in (100, 2_000, 100_000):  # the recipe, the metrics, the checkpoint
         result = train(limit)
@@ -114,13 +113,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
     checkpoint = checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes()
     model = {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
     export = [words[0], "export", str(run)]
-    limits = (10_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    result = subprocess.run(
-        export,
-        capture_output=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-        timeout=120,
-    )
+    result = subprocess.run(export, capture_output=True, preexec_fn=no_file_beyond(10_000), timeout=120)
     assert result.returncode == 2 and result.stderr.count(b"\n") == 1, result.stderr
     assert checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes() == checkpoint
     assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
@@ -128,9 +121,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
-    limits = (500, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     words = ["reconstruct", DIGITS[0], tmp_path / "out.png", "--model", exported]
-    result = run(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    result = run(*words, preexec_fn=no_file_beyond(500))
     assert result.returncode == 2 and b"out.png: cannot be written (File too large)\n" in result.stderr
     assert list(tmp_path.iterdir()) == []
 

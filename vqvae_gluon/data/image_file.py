@@ -153,13 +153,18 @@ def _png_fault(content: bytes) -> str:
         return "damaged"
     if (colour_type == 3 and not palette) or (colour_type in (0, 4) and palette):
         return "damaged"
-    if not width * height or max(width, height) > _PNG_SIDE:
-        return "damaged"
-    if width * height > _max_pixels():
-        return "large"
+    fault = "damaged" if max(width, height) > _PNG_SIDE else _size_fault(width, height)
+    if fault:
+        return fault
     if depth == 16:
         return "16 bits"
     return "alpha" if colour_type in (4, 6) or transparent else ""
+
+
+def _size_fault(width: int, height: int) -> str:
+    if not width * height:
+        return "damaged"
+    return "large" if width * height > _max_pixels() else ""
 
 
 def _read_chunk(content: bytes, start: int) -> Tuple[bytes, bytes, int]:
@@ -179,7 +184,7 @@ def _jpeg_fault(content: bytes) -> str:
             place += 1
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame's header: the size is in it
             height, width = struct.unpack_from(">HH", content, place + 5)
-            return "damaged" if not width * height else "large" if width * height > _max_pixels() else ""
+            return _size_fault(width, height)
         elif marker == 0xDA or length < 2:
             break
         else:
@@ -192,10 +197,11 @@ def _bmp_fault(content: bytes) -> str:
         return "damaged"
     offset, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     row = (abs(width) * bits + 31) // 32 * 4
-    if header < 40 or compression or bits not in (1, 4, 8, 24, 32) or not width * height:
+    if header < 40 or compression or bits not in (1, 4, 8, 24, 32):
         return "damaged"
-    if abs(width * height) > _max_pixels():
-        return "large"
+    fault = _size_fault(abs(width), abs(height))
+    if fault:
+        return fault
     if offset + row * abs(height) > len(content):
         return "damaged"
     return "alpha" if bits == 32 else ""

@@ -1,7 +1,6 @@
 """The training loop."""
 import math
 import os
-import sys
 import time
 from itertools import chain
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..metrics import CodeCounts
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages, VQVAEOutput
 from ..nn.quantizer import vector_sums
+from ..runtime import printing
 from .checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -298,7 +298,8 @@ class Training:
         # The checkpoint comes last: a training killed before it does the epoch again, and everything above with it.
         if best or due:
             self._save()
-        _tell(_line(self.history.rows[-1], self.recipe.num_epoch, best))
+        with printing():
+            tqdm.write(_line(self.history.rows[-1], self.recipe.num_epoch, best))
 
     def _save(self) -> None:
         """Write the checkpoint of the last finished epoch if it is not written yet."""
@@ -457,17 +458,6 @@ def _mean_logit(images: np.ndarray) -> np.ndarray:
     """
     mean = np.clip(images.mean(axis=(0, 2, 3)) / 255, 0.01, 0.99)
     return np.log(mean / (1 - mean))
-
-
-def _tell(text: str) -> None:
-    """Print beside the progress bar; a full disk behind standard output is an error like any other."""
-    try:
-        tqdm.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise VQVAEError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def _short(summary: Dict[str, float]) -> Dict[str, str]:

@@ -87,6 +87,11 @@ inline std::int64_t max_pixels() {
   return static_cast<std::int64_t>(limit);
 }
 
+inline Fault size_fault(std::int64_t width, std::int64_t height) {
+  if (width == 0 || height == 0) return Fault::damaged;
+  return width > max_pixels() / height ? Fault::large : Fault::none;
+}
+
 inline bool png_kind_exists(int colour_type, int depth) {
   switch (colour_type) {
     case 0: return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
@@ -125,8 +130,8 @@ inline Fault png_fault(const std::string& content) {
   if (!png_kind_exists(colour_type, depth) || content[26] != 0 || content[27] != 0) return Fault::damaged;
   if (content[28] != 0 && content[28] != 1) return Fault::damaged;
   if ((colour_type == 3 && !palette) || ((colour_type == 0 || colour_type == 4) && palette)) return Fault::damaged;
-  if (width == 0 || height == 0 || width > png_side || height > png_side) return Fault::damaged;
-  if (std::int64_t{width} * height > max_pixels()) return Fault::large;
+  if (width > png_side || height > png_side) return Fault::damaged;
+  if (const Fault fault = size_fault(width, height); fault != Fault::none) return fault;
   if (depth == 16) return Fault::sixteen_bits;
   return transparent || colour_type == 4 || colour_type == 6 ? Fault::alpha : Fault::none;
 }
@@ -144,8 +149,7 @@ inline Fault jpeg_fault(const std::string& content) {
     } else if (marker >= 0xC0U && marker <= 0xCFU && marker != 0xC4U && marker != 0xC8U && marker != 0xCCU) {
       // The frame's header: the size is in it.
       const std::int64_t height = read_number(content, place + 5, 2, true), width = read_number(content, place + 7, 2, true);
-      if (width * height == 0) return Fault::damaged;
-      return width * height > max_pixels() ? Fault::large : Fault::none;
+      return size_fault(width, height);
     } else if (marker == 0xDAU || length < 2) {
       break;
     } else {
@@ -165,8 +169,7 @@ inline Fault bmp_fault(const std::string& content) {
   if (read_number(content, 14, 4, false) < 40 || read_number(content, 30, 4, false) != 0 || !known) {
     return Fault::damaged;
   }
-  if (width == 0 || height == 0) return Fault::damaged;
-  if (width > max_pixels() / height) return Fault::large;
+  if (const Fault fault = size_fault(width, height); fault != Fault::none) return fault;
   const std::int64_t row = (width * bits + 31) / 32 * 4;
   const auto size = static_cast<std::int64_t>(content.size());
   if (std::int64_t{read_number(content, 10, 4, false)} + row * height > size) return Fault::damaged;

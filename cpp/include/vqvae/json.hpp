@@ -76,41 +76,33 @@ class JsonReader {
     skip_space();
     if (place_ >= text_.size()) return false;
     switch (text_[place_]) {
-      case '{': return object(result, depth);
-      case '[': return array(result, depth);
+      case '{': return container(result, depth, Json::Kind::object, '}');
+      case '[': return container(result, depth, Json::Kind::array, ']');
       case '"': result.kind = Json::Kind::string; return string(result.text);
       default: return word(result.text);
     }
   }
 
-  bool object(Json& result, int depth) {
-    result.kind = Json::Kind::object;
+  bool container(Json& result, int depth, Json::Kind kind, char end) {
+    result.kind = kind;
     ++place_;
     skip_space();
-    if (take('}')) return true;
+    if (take(end)) return true;
     do {
-      skip_space();
-      result.names.emplace_back();
-      if (!string(result.names.back())) return false;
-      skip_space();
-      result.items.emplace_back();
-      if (!take(':') || !value(result.items.back(), depth + 1)) return false;
-      skip_space();
-    } while (take(','));
-    return take('}');
-  }
-
-  bool array(Json& result, int depth) {
-    result.kind = Json::Kind::array;
-    ++place_;
-    skip_space();
-    if (take(']')) return true;
-    do {
+      if (kind == Json::Kind::object && !name(result)) return false;
       result.items.emplace_back();
       if (!value(result.items.back(), depth + 1)) return false;
       skip_space();
     } while (take(','));
-    return take(']');
+    return take(end);
+  }
+
+  bool name(Json& result) {
+    skip_space();
+    result.names.emplace_back();
+    if (!string(result.names.back())) return false;
+    skip_space();
+    return take(':');
   }
 
   bool string(std::string& content) {
