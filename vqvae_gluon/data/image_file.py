@@ -79,8 +79,12 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     """Write a (1 or 3, height, width) uint8 image as a PNG file.
 
     The pixels are stored without compression, in the very bytes that the C++ program writes: equal
-    images are equal files. Raises VQVAEError for another shape or type and for an unwritable path.
+    images are equal files. Raises VQVAEError for another shape or type, for a name that says JPEG or
+    BMP, and for an unwritable path.
     """
+    suffix = Path(path).suffix
+    if suffix.lower() in SUFFIXES[1:]:
+        raise VQVAEError(f"{path}: only PNG files are written; let the name end in .png, not {suffix}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3) or not image.size:
         raise VQVAEError(
             f"an image was given as {image.dtype} of shape {image.shape}: a PNG takes uint8 (1 or 3, height, width); "

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -268,7 +269,14 @@ inline Image read_image(const std::filesystem::path& file, unsigned channels, un
 }
 
 /// Write an image as a PNG file, uncompressed, in the very bytes that Python's write_png makes.
+/// Throw Error for a name that says JPEG or BMP and for an unwritable path.
 inline void write_png(const std::filesystem::path& file, const Image& image) {
+  const std::string suffix = file.extension().string();
+  std::string lower = suffix;
+  for (char& letter : lower) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  if (lower == ".jpg" || lower == ".jpeg" || lower == ".bmp") {
+    throw Error(file.string() + ": only PNG files are written; let the name end in .png, not " + suffix);
+  }
   const std::size_t area = std::size_t{image.height} * image.width;
   std::string raw;
   for (std::size_t pixel = 0; pixel < area; ++pixel) {
