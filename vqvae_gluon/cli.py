@@ -5,16 +5,18 @@ Heavy modules are imported by the command that needs them, so that --help and er
 import argparse
 import dataclasses
 import json
+import re
 import shlex
 import signal
 import sys
+import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
 from . import __version__
 from .errors import VQVAEError
-from .runtime import drop_output, environment_fault, printing, quiet_libraries, use_all_cores
+from .runtime import drop_output, environment_fault, memory_fault, printing, quiet_libraries, use_all_cores
 
 if TYPE_CHECKING:
     from .training.recipe import Recipe
@@ -28,32 +30,41 @@ _MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trai
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"vqvae: error: {message}; see {self.prog} --help\n")
+        _tell(f"error: {message}; see {self.prog} --help")
+        self.exit(2)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
-    options = _parser().parse_args(arguments)
-    use_all_cores()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries have to say to developers; python -W shows it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # one way to stop, whoever asks
     try:
+        options = _parser().parse_args(arguments)
+        use_all_cores()
         options.run(options)
     except VQVAEError as error:
-        print(f"vqvae: error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return 2
     except BrokenPipeError:
         drop_output()  # nobody reads on: be quiet
         return 1
-    except KeyboardInterrupt:
-        print("vqvae: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        _tell(str(stop) or "stopped")
         return 130
-    except (ImportError, OSError, AttributeError):
-        fault = environment_fault()
+    except (AttributeError, ImportError, MemoryError, OSError, RuntimeError) as error:
+        fault = memory_fault(error) or environment_fault()
         if not fault:
             raise
-        print(f"vqvae: error: {fault}", file=sys.stderr)
+        _tell(f"error: {fault}")
         return 2
     return 0
+
+
+def _tell(message: str) -> None:
+    """Print one line on standard error: the names in it may hold line breaks and what moves a terminal's cursor."""
+    if sys.stderr is not None:
+        print("vqvae:", re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", message), file=sys.stderr)
 
 
 def _print(text: str) -> None:
@@ -210,7 +221,7 @@ def _train(options: argparse.Namespace) -> None:
         training.run()
     except KeyboardInterrupt:
         again = shlex.join(["vqvae", "train", "--output", str(folder), "--resume"])
-        raise VQVAEError(f"stopped in epoch {training.epoch}; go on: {again}") from None
+        raise KeyboardInterrupt(f"stopped in epoch {training.epoch}; go on: {again}") from None
     _print_manifest(export_run(folder), folder, options.json)
 
 
@@ -247,7 +258,7 @@ def _compare(options: argparse.Namespace) -> None:
     try:
         results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
     except KeyboardInterrupt:
-        raise VQVAEError(f"stopped; the same command goes on in {options.output}") from None
+        raise KeyboardInterrupt(f"stopped; the same command goes on in {options.output}") from None
     _print(json.dumps(summarize(results), indent=2) if options.json else format_table(results))
 
 

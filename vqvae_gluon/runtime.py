@@ -2,6 +2,7 @@
 import contextlib
 import importlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Iterator, List
 
@@ -32,11 +33,20 @@ def environment_fault() -> str:
     except ModuleNotFoundError as error:
         return f"{error.name} is not installed for {sys.executable}; run bash build.sh or pip install vqvae-gluon"
     except OSError as error:
+        if error.errno is not None:
+            return f"the libraries cannot be loaded ({error.strerror})"
         return f"a system library is missing ({error}); on Debian run apt-get install libgomp1 libgl1 libglib2.0-0"
     except (AttributeError, ImportError):
         import numpy as np
 
         return f"MXNet 1.9.1 does not work with NumPy {np.__version__}; run pip install 'numpy<1.24'"
+    return ""
+
+
+def memory_fault(error: Exception) -> str:
+    """Return what to do where an error, of Python or MXNet, is a lack of memory; else an empty string."""
+    if isinstance(error, MemoryError) or re.search("allocate|out of memory", str(error)):
+        return "there is not enough memory for this; lower the batch size, the image size or the size of the model"
     return ""
 
 

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <iostream>
-#include <iterator>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,30 @@ options:
   --strict      refuse what would have to be converted
   -h, --help    show this help message and exit
 )";
+
+/// Keep closed standard streams from being given to the next file that is opened; to use them still fails.
+void hold_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+std::string stream_fault() { return errno == EBADF ? "it is closed" : std::strerror(errno); }
+
+/// Return text as one line: the names in it may hold line breaks and what moves a terminal's cursor.
+std::string one_line(const std::string& text) {
+  std::string result;
+  for (const char letter : text) {
+    const auto code = static_cast<unsigned char>(letter);
+    const std::string digits = "0123456789abcdef";
+    if (code < 0x20U || code == 0x7FU) {
+      result += std::string("\\x") + digits[code >> 4U] + digits[code & 15U];
+    } else {
+      result += letter;
+    }
+  }
+  return result;
+}
 
 /// Keeps MXNet's and libpng's notes off standard error while it lives; our errors come afterwards.
 class QuietLibraries {
@@ -85,9 +111,18 @@ Options parse(const std::vector<std::string>& arguments) {
   return options;
 }
 
+void print(const std::string& text) {
+  if (!vqvae::detail::write_all(STDOUT_FILENO, text)) {
+    throw vqvae::Error("standard output: cannot be written (" + stream_fault() + ")");
+  }
+}
+
 vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   if (path != "-") return vqvae::parse_codes(path, vqvae::read_file(path), codec);
-  const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  std::string text, part(4096, '\0');
+  ssize_t count = 0;
+  while ((count = ::read(STDIN_FILENO, part.data(), part.size())) > 0) text.append(part, 0, static_cast<std::size_t>(count));
+  if (count < 0) throw vqvae::Error("standard input: cannot be read (" + stream_fault() + ")");
   return vqvae::parse_codes(path, text, codec);
 }
 
@@ -126,25 +161,28 @@ std::string run(const Options& options) {
     vqvae::write_png(words[2], codec.decode(codes));
     return explanation;
   }
-  std::cout << vqvae::format_codes(codes, codec.codes_shape()[1]) << std::flush;
-  if (!std::cout) throw vqvae::Error("standard output: cannot be written");
+  print(vqvae::format_codes(codes, codec.codes_shape()[1]));
   return explanation;
 }
 
 }  // namespace
 
 int main(int count, char** values) {
+  hold_closed_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk, as in Python
   try {
     const Options options = parse(std::vector<std::string>(values + 1, values + count));
     if (options.help) {
-      std::cout << usage;
+      print(usage);
     } else {
       std::cerr << run(options);
     }
     return 0;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "vqvae: error: there is not enough memory for this\n";
+    return 2;
   } catch (const std::exception& error) {
-    std::cerr << "vqvae: error: " << error.what() << "\n";
+    std::cerr << "vqvae: error: " << one_line(error.what()) << "\n";
     return 2;
   }
 }

@@ -72,6 +72,17 @@ def random_images(count, channels=1, size=(28, 28), seed=0):
 
 
 @pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory):
+    """A folder of 60 images of 8 x 8 pixels."""
+    from vqvae_gluon import write_png
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for index, image in enumerate(random_images(60, size=(8, 8))):
+        write_png(folder / f"{index}.png", image)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def small_dataset():
     """400 / 100 / 50 pictures of 8x8: four quarters, each dark or bright, which 2x2 codes can tell."""
     from vqvae_gluon.data import Dataset, Split

@@ -10,19 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
-from vqvae_gluon import write_png
+from conftest import DIGITS, PROGRAM, ROOT, run_cpp, run_python
 from vqvae_gluon.training.checkpoint import list_checkpoints
 
 BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
-
-
-@pytest.fixture(scope="module")
-def picture_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
-    for index, image in enumerate(random_images(60, size=(8, 8))):
-        write_png(folder / f"{index}.png", image)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +119,16 @@ def test_unwritable_output(run, exported, tmp_path, output):
 
 
 @BOTH
+@pytest.mark.parametrize("name", ["out.jpg", "out.JPEG", "out.bmp"])
+def test_another_kind_of_output_is_refused(run, exported, tmp_path, name):
+    result = run("reconstruct", DIGITS[0], tmp_path / name, "--model", exported)
+    suffix = name[3:]
+    expected = f"vqvae: error: {tmp_path / name}: only PNG files are written; let the name end in .png, not {suffix}\n"
+    assert result.returncode == 2 and result.stderr.decode() == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+@BOTH
 def test_devices_are_written_to_not_replaced(run, exported):
     assert run("reconstruct", DIGITS[0], "/dev/null", "--model", exported).returncode == 0
     assert not os.path.isfile("/dev/null")
@@ -225,8 +226,15 @@ def test_a_full_disk_behind_standard_output_is_told(exported, program):
     with open("/dev/full", "w") as full:
         words = [str(program), "encode", str(DIGITS[0]), "--model", str(exported)]
         result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False)
-    assert result.returncode == 2 and result.stderr.startswith(b"vqvae: error: standard output: cannot be written")
-    assert result.stderr.count(b"\n") == 1
+    assert result.returncode == 2
+    assert result.stderr == b"vqvae: error: standard output: cannot be written (No space left on device)\n"
+
+
+@BOTH
+def test_names_cannot_break_the_line_of_an_error(run, exported):
+    result = run("encode", "a\nb\x1b[2J.png", "--model", exported)
+    assert result.returncode == 2 and result.stderr == b"vqvae: error: a\\x0ab\\x1b[2J.png: no such file\n"
+    assert run("encode", "--a\nb").stderr.count(b"\n") == 1
 
 
 @BOTH
@@ -263,7 +271,7 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
         line = training.stdout.readline()
     assert line.startswith(b"epoch   4 of 1000")
     training.send_signal(sent)
-    assert training.wait(60) == 2
+    assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
     assert message.endswith(f"go on: vqvae train --output '{run}' --resume")
     epoch = int(message.split("stopped in epoch ")[1].split(";")[0])

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import DIGITS, ROOT, random_images, run_cpp, run_python
+from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
 from kills import kill_and_resume
 from mutations import run_mutations
-from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, write_png
+from vqvae_gluon import Predictor, Recipe, Training, VQVAEError
 from vqvae_gluon.data import Dataset, Split
 from vqvae_gluon.deploy.artifacts import _parse_arrays, _parse_symbol
 from vqvae_gluon.deploy.codes_file import format_codes, read_codes
@@ -91,12 +91,9 @@ def no_file_beyond(size):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
-    pictures, run = tmp_path / "pictures", tmp_path / "run"
-    pictures.mkdir()
-    for index, image in enumerate(random_images(40, size=(8, 8))):
-        write_png(pictures / f"{index}.png", image)
-    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "train", "--output", str(run), "--data", str(pictures)]
+def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
+    run = tmp_path / "run"
+    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "train", "--output", str(run), "--data", str(picture_folder)]
     words += ["--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8", "--num-epoch", "2", "--json"]
     words += ["--pictures", "0", "--checkpoint-period", "1"]
 
@@ -127,14 +124,29 @@ def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_closed_streams_are_told_or_not_needed(exported):
-    program = ROOT / ".venv" / "bin" / "vqvae"
-    closed = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "shell": True}
-    result = subprocess.run(f"'{program}' decode - out.png --model '{exported}' <&-", **closed)
+@pytest.mark.parametrize("program", [ROOT / ".venv" / "bin" / "vqvae", PROGRAM], ids=["python", "cpp"])
+def test_closed_streams_are_told_or_not_needed(exported, program):
+    def shell(words):
+        return subprocess.run(f"'{program}' {words} --model '{exported}'", capture_output=True, shell=True, check=False)
+
+    result = shell("decode - out.png <&-")
     assert result.returncode == 2
     assert result.stderr == b"vqvae: error: standard input: cannot be read (it is closed)\n"
-    words = f"'{program}' encode '{DIGITS[0]}' --model '{exported}'"
-    assert subprocess.run(f"{words} 2>&-", **closed).stdout == subprocess.run(words, **closed).stdout != b""
+    encode = f"encode '{DIGITS[0]}'"
+    result = shell(f"{encode} >&-")
+    assert result.returncode == 2 and result.stdout == b""
+    assert result.stderr == b"vqvae: error: standard output: cannot be written (it is closed)\n"
+    assert shell(f"{encode} 2>&-").stdout == shell(encode).stdout != b""
+    assert shell("encode none.png 2>&-").stdout == b""
+
+
+def test_a_training_beyond_memory_is_told_in_a_line(picture_folder, tmp_path):
+    words = ["train", "--data", picture_folder, "--output", tmp_path / "run", "--image-size", "40000x40000"]
+    limits = (8 << 30, resource.getrlimit(resource.RLIMIT_AS)[1])
+    result = run_python(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limits))
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2 and "vqvae: error: there is not enough memory for this; lower" in lines[-1]
+    assert not any("Traceback" in line for line in lines)
 
 
 def test_a_folder_that_cannot_be_made_is_told_at_once(small_recipe, small_dataset):
@@ -209,6 +221,7 @@ def test_black_and_white_images_go_through(exported, value):
 ENVIRONMENTS = {
     "no MXNet": ("raise ModuleNotFoundError('no', name='mxnet')", "mxnet is not installed for "),
     "no libgomp": ("raise OSError('libgomp.so.1: cannot open shared object file')", "apt-get install libgomp1"),
+    "no temporary folder": ("raise FileNotFoundError(2, 'No temporary folder')", "loaded (No temporary folder)"),
     "NumPy too new": ("raise AttributeError('bool')", "does not work with NumPy"),
 }
 

@@ -12,6 +12,8 @@ from ..errors import VQVAEError
 from .branches import Branches
 from .reduction import PointwiseReduction
 
+_MOST_BLOCKS = 1000  # of a kind; memory ends before
+
 
 class InceptionResNetV2Encoder(HybridBlock):
     """Stem, blocks A, reduction, blocks B, reduction, blocks C, and a channel reduction from 64 n.
@@ -43,8 +45,9 @@ class InceptionResNetV2Encoder(HybridBlock):
         super().__init__(**kwargs)
         if width < 1:
             raise VQVAEError(f"the base width of Inception-ResNet-v2 was given as {width}: it must be at least 1")
-        if len(blocks) != 3 or min(blocks) < 0:
-            raise VQVAEError(f"blocks was given as {blocks}: it must be three counts of 0 or more, of blocks A, B, C")
+        if len(blocks) != 3 or min(blocks) < 0 or max(blocks) > _MOST_BLOCKS:
+            expected = f"three counts from 0 to {_MOST_BLOCKS}, of blocks A, B, C"
+            raise VQVAEError(f"blocks was given as {blocks}: it must be {expected}")
         with self.name_scope():
             self.layers = nn.HybridSequential()
             self.layers.add(_stem(channels, width))

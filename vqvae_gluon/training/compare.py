@@ -180,8 +180,10 @@ class Clock:
 
 def check_comparable(recipes: Dict[str, Recipe], seeds: Sequence[int]) -> None:
     """Raise VQVAEError unless the recipes share :data:`SHARED` and the decoder, and every model can be built."""
-    if not recipes or not seeds or len(set(seeds)) < len(seeds):
-        raise VQVAEError(f"{len(recipes)} models and the seeds {list(seeds)} were given: give both, no seed twice")
+    if not recipes or not seeds:
+        raise VQVAEError(f"{len(recipes)} models and {len(seeds)} seeds were given: give at least one of each")
+    if len(set(seeds)) < len(seeds):
+        raise VQVAEError(f"the seeds were given as {list(seeds)}: give each of them once")
     (first_label, first), *_ = recipes.items()
     decoders = {}
     for label, recipe in recipes.items():

@@ -93,18 +93,18 @@ class Recipe:
             if getattr(self, name) not in choices:
                 listed = ", ".join(map(str, choices))
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
-        for name in ("width", "reduced_width", "decoder_width", "pictures"):
+        for name in ("width", "reduced_width", "decoder_width", "pictures", "seed", "split_seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim"):
             _require(getattr(self, name) <= _WIDEST, name, getattr(self, name), f"at most {_WIDEST}")
+        for name in ("batch_size", "num_epoch", "epoch_passes", "checkpoint_period", "pictures", "seed", "split_seed"):
+            _require(getattr(self, name) < 2**31, name, getattr(self, name), "below 2^31")
         for name in _POSITIVE:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
         _require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
         _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
         _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
-        for name in ("seed", "split_seed"):
-            _require(0 <= getattr(self, name) < 2**31, name, getattr(self, name), "in [0, 2^31)")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
         _require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
 
