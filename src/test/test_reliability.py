@@ -110,8 +110,10 @@ def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
     checkpoint = checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes()
     model = {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
     export = [words[0], "export", str(run)]
-    result = subprocess.run(export, capture_output=True, preexec_fn=no_file_beyond(10_000), timeout=120)
-    assert result.returncode == 2 and result.stderr.count(b"\n") == 1, result.stderr
+    for limit in (1_000, 10_000, 60_000):
+        result = subprocess.run(export, capture_output=True, preexec_fn=no_file_beyond(limit), timeout=120)
+        assert result.returncode == 2 and result.stderr.count(b"\n") == 1, result.stderr
+        assert result.stderr.startswith(f"vqvae: error: {run}: cannot be written (".encode())
     assert checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes() == checkpoint
     assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
 

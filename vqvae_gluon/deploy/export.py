@@ -9,6 +9,7 @@ from typing import Any, Dict, Tuple
 import mxnet as mx
 import numpy as np
 from gluoncv.utils import export_block
+from mxnet import gluon
 from mxnet.gluon import Block, HybridBlock
 
 from .. import __version__
@@ -18,7 +19,7 @@ from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL, load_part
+from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL, Parameters, load_arrays, load_part
 
 
 def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
@@ -45,11 +46,41 @@ def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
 def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int], epoch: int = 0) -> None:
     """Write ``<path>-symbol.json`` and ``<path>-<epoch>.params`` of a network for inputs (N, *shape)."""
     export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
+    symbol_file, parameter_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
+    symbol, parameters = fold_constants(mx.sym.load(str(symbol_file)), load_arrays(parameter_file), shape)
     # The graph takes any batch size and, being convolutional, would take any image size: the
     # size it was trained for must be written down for whoever loads it. 0 stands for any.
-    symbol = mx.sym.load(f"{path}-symbol.json")
     symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
-    symbol.save(f"{path}-symbol.json")
+    symbol.save(str(symbol_file))
+    mx.nd.save(str(parameter_file), parameters)
+
+
+def fold_constants(
+    symbol: mx.sym.Symbol, parameters: Parameters, shape: Tuple[int, int, int]
+) -> Tuple[mx.sym.Symbol, Parameters]:
+    """Return a graph whose operators all depend on ``data`` (N, *shape), and its ``arg:``/``aux:`` parameters.
+
+    What was computed from parameters alone, in every prediction anew, becomes a parameter under the operator's name:
+    the same bits with fewer operators.
+    """
+    graph = json.loads(symbol.tojson())
+    nodes, constant = graph["nodes"], []
+    for node in nodes:
+        varies = node["name"] == "data" or any(not constant[source] for source, *_ in node["inputs"])
+        constant.append(not varies and "num_outputs" not in node.get("attrs", {}))  # a parameter is one array
+    used = {source for number, node in enumerate(nodes) if not constant[number] for source, *_ in node["inputs"]}
+    folded = [nodes[number] for number in sorted(used) if constant[number] and nodes[number]["op"] != "null"]
+    internals = symbol.get_internals()
+    outputs = mx.sym.Group([symbol, *(internals[f"{node['name']}_output"] for node in folded)])
+    network = gluon.SymbolBlock(outputs, [mx.sym.var("data", dtype="float32")])
+    network.collect_params().load_dict(parameters, mx.cpu())
+    values = network(mx.nd.zeros((1, *shape)))[len(symbol.list_outputs()) :]
+    for node, value in zip(folded, values):
+        node.update(op="null", inputs=[], attrs={"__shape__": str(value.shape)})
+    symbol = mx.sym.load_json(json.dumps(graph))
+    parameters = dict(parameters, **{f"arg:{node['name']}": value for node, value in zip(folded, values)})
+    inputs = symbol.list_inputs()
+    return symbol, {name: value for name, value in parameters.items() if name.split(":", 1)[1] in inputs}
 
 
 def export_run(folder: Path) -> Dict[str, Any]:
@@ -66,12 +97,13 @@ def export_run(folder: Path) -> Dict[str, Any]:
     last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
     best_epoch = int(History(last.rows).best()["epoch"])
     best = last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch))
+    checkpoints = {last.epoch: last, best.epoch: best}
+    models = {epoch: restore_model(found, checkpoint_path(folder, epoch)) for epoch, found in checkpoints.items()}
     try:
         with tempfile.TemporaryDirectory(dir=str(folder), prefix=".export-") as temporary:
             staged = Path(temporary) / "model"
-            for checkpoint in {last.epoch: last, best.epoch: best}.values():
-                model = restore_model(checkpoint, checkpoint_path(folder, checkpoint.epoch))
-                export_model(model, staged, checkpoint.epoch)
+            for epoch, model in models.items():
+                export_model(model, staged, epoch)
             for name in (ENCODER, DECODER):
                 shutil.copy(staged / name / "model_0-symbol.json", staged / name / SYMBOL)
                 shutil.copy(staged / name / f"model_0-{best.epoch:04d}.params", staged / name / PARAMETERS)
@@ -79,7 +111,7 @@ def export_run(folder: Path) -> Dict[str, Any]:
             manifest = _manifest(best, last, staged)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
-    except (OSError, RuntimeError) as error:  # gluoncv hides MXNet's error, itself a RuntimeError, in another one
+    except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv hides MXNet's RuntimeError in another one
         reason = getattr(error, "strerror", None) or "MXNet could not save the model"
         raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
     write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
-from conftest import DIGITS, export_newest, make_model, random_images, run_cpp, run_python
+from conftest import DIGITS, SMALL_MODELS, export_newest, make_model, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
-from vqvae_gluon.deploy.export import export_model
+from vqvae_gluon.deploy.export import export_model, fold_constants
 
 
 @pytest.fixture
@@ -65,6 +65,51 @@ def test_inputs_and_heads_have_emadls_names(exported):
         assert symbol.attr_dict()["data"]["__shape__"] == str((0, *shape))
     for name in (ENCODER, DECODER):
         assert all(key.startswith(("arg:", "aux:")) for key in load_arrays(exported / name / PARAMETERS))
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_no_operator_depends_on_parameters_alone(name, tmp_path):
+    model = make_model(name=name, **SMALL_MODELS[name])
+    model(mx.nd.zeros((1, *model.image_shape)))
+    export_newest(model, tmp_path)
+    for part in (ENCODER, DECODER):
+        nodes, varies = json.loads((tmp_path / part / SYMBOL).read_text())["nodes"], []
+        for node in nodes:
+            varies.append(node["name"] == "data" or any(varies[source] for source, *_ in node["inputs"]))
+        assert all(varies[number] for number, node in enumerate(nodes) if node["op"] != "null")
+
+
+def test_what_was_computed_from_parameters_is_a_parameter(exported):
+    encoder, decoder = (load_arrays(exported / name / PARAMETERS) for name in (ENCODER, DECODER))
+    codebook = encoder["arg:vectorquantize0_embeddings"].asnumpy()
+    weight, bias = (encoder[f"arg:vectorquantize0_{name}"].asnumpy() for name in ("reshape0", "_mulscalar0"))
+    np.testing.assert_array_equal(weight, codebook[:, :, None, None])
+    np.testing.assert_allclose(bias, -(codebook.astype(np.float64) ** 2).sum(axis=1) / 2, rtol=1e-6)
+    identities = decoder["arg:decoder_upconvolution1_reshape0"].asnumpy()
+    np.testing.assert_array_equal(identities, np.tile(np.eye(16), (2, 1))[:, :, None, None])
+
+
+def test_folded_graphs_compute_the_same_bits():
+    data, weight, mean, variance = (mx.sym.var(name) for name in ("data", "weight", "mean", "variance"))
+    scaled = mx.sym.BatchNorm(data, mx.sym.exp(weight), weight, mean, variance, name="norm", fix_gamma=False)
+    halves = mx.sym.split(mx.sym.reshape(weight, shape=(1, 4, 1, 1)), num_outputs=2, axis=1)
+    product = mx.sym.broadcast_mul(mx.sym.slice_axis(scaled, axis=1, begin=0, end=2), halves[1])
+    symbol = mx.sym.Group([scaled + 0, product])
+    values = {f"arg:{name}": mx.nd.random.uniform(shape=(4,)) for name in ("weight",)}
+    values.update({f"aux:{name}": mx.nd.random.uniform(shape=(4,)) for name in ("mean", "variance")})
+    folded, parameters = fold_constants(symbol, values, (4, 3, 3))
+    assert {node["op"] for node in json.loads(folded.tojson())["nodes"]} == {
+        *("null", "BatchNorm", "_plus_scalar", "slice_axis", "SliceChannel", "broadcast_mul"),
+    }
+
+    def run(symbol, values):
+        network = gluon.SymbolBlock(symbol, [mx.sym.var("data", dtype="float32")])
+        network.collect_params().load_dict(values, mx.cpu())
+        return [output.asnumpy() for output in network(x)]
+
+    x = mx.nd.random.normal(shape=(2, 4, 3, 3))
+    for old, new in zip(run(symbol, values), run(folded, parameters)):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_codebook_stands_alone_too(run):
