@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of compilers beside what is timed
 
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from functools import lru_cache  # noqa: E402
 from importlib.metadata import version  # noqa: E402
 from typing import Callable, Dict, Iterator, Tuple  # noqa: E402
@@ -119,31 +120,42 @@ class Steps:
         return total.item() / len(pieces)
 
 
-def bulk_torch(batch: int, channels_last: bool, images: int) -> Dict[str, float]:
-    """Return images/s of reconstructing test images."""
+def bulk_torch(batch: int, channels_last: bool, images: int, callers: int = 1) -> Dict[str, float]:
+    """Return images/s of reconstructing test images, a part by each of several callers that share the threads."""
     model, pixels = _predictor(channels_last), _bytes("test")[:images]
     result = np.empty(pixels.shape, np.float32)
 
     @torch.inference_mode()
-    def reconstruct() -> None:
-        target = torch.from_numpy(result)
-        for source, place in zip(torch.from_numpy(pixels).split(batch), target.split(batch)):
+    def reconstruct(part: slice) -> None:
+        sources, places = (torch.from_numpy(array[part]).split(batch) for array in (pixels, result))
+        for source, place in zip(sources, places):
             place.copy_(model(source / 255)[0])
 
-    return rate(reconstruct, images)
+    torch.set_num_threads(max(1, _THREADS // callers))
+    try:
+        return rate(lambda: _share(reconstruct, images, callers), images)
+    finally:
+        torch.set_num_threads(_THREADS)
 
 
-def bulk_onnx(batch: int, images: int) -> Dict[str, float]:
-    """Return images/s of reconstructing test images."""
-    session, pixels = _session(), _bytes("test")[:images]
+def bulk_onnx(batch: int, images: int, callers: int = 1) -> Dict[str, float]:
+    """Return images/s of reconstructing test images, a part by each of several callers that share the threads."""
+    session, pixels = _session(max(1, _THREADS // callers)), _bytes("test")[:images]
     result = np.empty(pixels.shape, np.float32)
 
-    def reconstruct() -> None:
-        for start in range(0, images, batch):
-            piece = _unit(pixels[start : start + batch])
-            result[start : start + batch] = session.run(["reconstructions"], {"images": piece})[0]
+    def reconstruct(part: slice) -> None:
+        for start in range(part.start, part.stop, batch):
+            piece = slice(start, min(start + batch, part.stop))
+            result[piece] = session.run(["reconstructions"], {"images": _unit(pixels[piece])})[0]
 
-    return rate(reconstruct, images)
+    return rate(lambda: _share(reconstruct, images, callers), images)
+
+
+def _share(work: Callable[[slice], None], images: int, callers: int) -> None:
+    """Do some work on equal parts of images, each in a thread of its own."""
+    parts = [slice(images * i // callers, images * (i + 1) // callers) for i in range(callers)]
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(work, parts))
 
 
 @torch.inference_mode()
@@ -166,9 +178,9 @@ def _predictor(channels_last: bool) -> VQVAE:
 
 
 @lru_cache(maxsize=None)
-def _session() -> onnxruntime.InferenceSession:
+def _session(threads: int = _THREADS) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
+    options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(ONNX, options, providers=["CPUExecutionProvider"])
 
 

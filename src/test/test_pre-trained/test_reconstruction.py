@@ -51,13 +51,14 @@ def test_digit_is_reconstructed_alike_in_python_and_cpp(digit, tmp_path):
     assert np.square(original - reconstruction).mean() < WORST_ERROR
 
 
-@pytest.mark.parametrize("batch_size", [1, 128])
-def test_all_test_images_agree_in_codes_and_bytes(predictor, mnist, tmp_path, batch_size):
+@pytest.mark.parametrize("batch_size, threads", [(1, 1), (128, 1), (50, 2)])
+def test_all_test_images_agree_in_codes_and_bytes(predictor, mnist, tmp_path, batch_size, threads):
     images = mnist.test.images
     images.tofile(tmp_path / "images")
     files = [tmp_path / name for name in ("images", "codes", "reconstructions")]
-    command = [ROOT / "cpp" / "build" / "bulk", PRETRAINED, batch_size, *files]
-    subprocess.run([str(word) for word in command], check=True)
+    command = [ROOT / "cpp" / "build" / "bulk", PRETRAINED, batch_size, *files, threads]
+    environment = {**os.environ, "MXNET_CPU_WORKER_NTHREADS": str(threads)}
+    subprocess.run([str(word) for word in command], check=True, env=environment)
     codes = predictor.encode(images)
     np.testing.assert_array_equal(np.fromfile(files[1], np.uint8).reshape(codes.shape), codes)
     reconstructions = to_bytes(predictor.decode(codes))
