@@ -45,7 +45,8 @@ def environment_fault() -> str:
 
 def memory_fault(error: Exception) -> str:
     """Return what to do where an error, of Python or MXNet, is a lack of memory; else an empty string."""
-    if isinstance(error, MemoryError) or re.search("allocate|out of memory", str(error)):
+    of_mxnet = isinstance(error, RuntimeError) and re.search("allocate|out of memory", str(error))
+    if isinstance(error, MemoryError) or of_mxnet:
         return "there is not enough memory for this; lower the batch size, the image size or the size of the model"
     return ""
 

@@ -245,6 +245,31 @@ def test_another_python_is_told_in_a_line(tmp_path):
     assert result.stderr == b"vqvae: error: this is Python 3.13.1, MXNet 1.9.1 needs 3.8 to 3.11; use another Python\n"
 
 
+@pytest.mark.parametrize(
+    "present, missing",
+    [
+        (("make", "cmake"), "error: these system packages are missing (Debian's names): g++ \n"),
+        (("c++", "make"), "error: these system packages are missing (Debian's names): cmake \n"),
+        (("c++", "make", "cmake"), "error: no Python 3.10 or 3.11 found, which MXNet 1.9.1 and the MNIST package need"),
+    ],
+)
+@pytest.mark.parametrize("script", ["build.sh", "test.sh"])
+def test_what_a_machine_lacks_is_told_in_a_line(tmp_path, script, present, missing):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "cat", "dirname", "grep", "id", "tr"):
+        (programs / name).symlink_to(shutil.which(name))
+    for name in present:
+        (programs / name).symlink_to(shutil.which("true"))
+    checkout = tmp_path / "check out"
+    shutil.copytree(ROOT / "tools", checkout / "tools")
+    for name in (script, "pyproject.toml"):
+        shutil.copy(ROOT / name, checkout)
+    result = subprocess.run(["bash", script], cwd=checkout, env={"PATH": str(programs)}, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr.startswith(missing) and result.stderr.count("\n") == 1
+    assert not (checkout / ".venv").exists()
+
+
 @pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 def test_paths_may_hold_anything(run, exported, tmp_path):
     folder = tmp_path / "ein Modell, 模型 é"
