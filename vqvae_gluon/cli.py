@@ -3,8 +3,10 @@
 Heavy modules are imported by the command that needs them, so that --help and errors come at once.
 """
 import argparse
+import contextlib
 import dataclasses
 import json
+import os
 import re
 import shlex
 import signal
@@ -12,11 +14,21 @@ import sys
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, TextIO, Tuple
 
 from . import __version__
 from .errors import VQVAEError
-from .runtime import drop_output, environment_fault, memory_fault, printing, quiet_libraries, use_all_cores
+from .runtime import (
+    STOPS,
+    drop_output,
+    environment_fault,
+    file_fault,
+    memory_fault,
+    printing,
+    quiet_libraries,
+    stop,
+    use_all_cores,
+)
 
 if TYPE_CHECKING:
     from .training.recipe import Recipe
@@ -29,6 +41,10 @@ _MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trai
 
 
 class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Optional[TextIO] = None) -> None:
+        with printing():
+            sys.stdout.write(message)
+
     def error(self, message: str) -> NoReturn:
         _tell(f"error: {message}; see {self.prog} --help")
         self.exit(2)
@@ -38,7 +54,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what libraries have to say to developers; python -W shows it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # one way to stop, whoever asks
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
     try:
         options = _parser().parse_args(arguments)
         use_all_cores()
@@ -49,11 +67,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:
         drop_output()  # nobody reads on: be quiet
         return 1
-    except KeyboardInterrupt as stop:
-        _tell(str(stop) or "stopped")
-        return 130
-    except (AttributeError, ImportError, MemoryError, OSError, RuntimeError) as error:
-        fault = memory_fault(error) or environment_fault()
+    except KeyboardInterrupt as interrupt:
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+        _tell(str(interrupt) or "stopped")
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(130)  # what was interrupted cannot always be taken down in order: MXNet aborts now and then
+    except Exception as error:
+        fault = file_fault(error) or memory_fault(error) or environment_fault()
         if not fault:
             raise
         _tell(f"error: {fault}")
@@ -63,7 +85,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def _tell(message: str) -> None:
     """Print one line on standard error: the names in it may hold line breaks and what moves a terminal's cursor."""
-    if sys.stderr is not None:
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError):
         print("vqvae:", re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", message), file=sys.stderr)
 
 
@@ -202,27 +226,28 @@ def _train(options: argparse.Namespace) -> None:
         return
 
     from .data import load_dataset
-    from .deploy.export import export_run
-    from .files import parse_json, read_bytes
+    from .deploy.export import export_run, find_export
     from .runtime import parse_contexts
     from .training.trainer import Training
 
     contexts = parse_contexts(options.ctx)
     dataset = load_dataset(**recipe.data_settings())
     training = Training(recipe, dataset, folder, contexts, options.resume)
-    if training.finished and (folder / "manifest.json").exists():
+    manifest = find_export(folder) if training.finished else None
+    if manifest:
         _print(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
-        manifest = parse_json(folder / "manifest.json", read_bytes(folder / "manifest.json"))
         _print_manifest(manifest, folder, options.json)
         return
     if training.epoch:
         _print(f"{folder}: going on at epoch {training.epoch}")
     try:
         training.run()
+        manifest = export_run(folder)
     except KeyboardInterrupt:
         again = shlex.join(["vqvae", "train", "--output", str(folder), "--resume"])
-        raise KeyboardInterrupt(f"stopped in epoch {training.epoch}; go on: {again}") from None
-    _print_manifest(export_run(folder), folder, options.json)
+        place = "before the export" if training.finished else f"in epoch {training.epoch}"
+        raise KeyboardInterrupt(f"stopped {place}; go on: {again}") from None
+    _print_manifest(manifest, folder, options.json)
 
 
 def _read_recipe(name: str, options: argparse.Namespace) -> "Recipe":

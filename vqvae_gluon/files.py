@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import struct
 import tempfile
 import tokenize
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
 
 from .errors import VQVAEError
+
+_LONGEST = 1 << 28  # bytes that are read from a pipe or a device, which may have no end
 
 #: What NumPy, zipfile and zlib raise for a file that is not whole.
 DAMAGES = (
@@ -24,11 +27,22 @@ DAMAGES = (
 def read_bytes(path: Union[str, Path]) -> bytes:
     """Return the content of a file; raise VQVAEError if it cannot be read."""
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return read_stream(path, file)
     except FileNotFoundError:
         raise VQVAEError(f"{path}: no such file") from None
     except OSError as error:
         raise VQVAEError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_stream(name: Union[str, Path], file: BinaryIO) -> bytes:
+    """Return what is left in an open file, called ``name`` in errors; raise VQVAEError where a pipe does not end."""
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file.read()
+    content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise VQVAEError(f"{name}: gives more than {_LONGEST} bytes; give a file or a pipe that ends")
+    return content
 
 
 def write_bytes(path: Union[str, Path], content: bytes) -> None:
@@ -45,8 +59,8 @@ def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():
-            with open(target, "wb") as file:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:
                 yield file  # a device or a pipe: it must not be replaced by a file
             return
         handle, temporary = tempfile.mkstemp(dir=str(target.parent), prefix=f".{target.name}.")

@@ -3,6 +3,7 @@ import contextlib
 import importlib
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, Iterator, List
 
@@ -11,15 +12,48 @@ from .errors import VQVAEError
 if TYPE_CHECKING:
     import mxnet as mx
 
+#: The signals that ask a program of ours to stop.
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+_MOST_THREADS = 1024
+_stop = {"asked": False, "held": False}
+
+
+def stop(number: int, frame: object) -> None:
+    """Raise KeyboardInterrupt, as the handler of :data:`STOPS`, unless a block that may not be interrupted is left."""
+    _stop["asked"] = True
+    if not _stop["held"]:
+        raise KeyboardInterrupt
+
+
+def stop_if_asked() -> None:
+    """Raise KeyboardInterrupt if :func:`stop` was called: what it raised may have been lost in a library's callback."""
+    if _stop["asked"]:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a block end before :func:`stop` takes effect."""
+    _stop["held"] = True
+    try:
+        yield
+    finally:
+        _stop["held"] = False
+    stop_if_asked()
+
 
 def use_all_cores() -> None:
     """Let OpenMP use every core this process may run on, unless OMP_NUM_THREADS is set.
 
     MXNet takes half the logical cores by default. Call it before mxnet is imported: OpenMP reads
     the variable when it is loaded, and MXNet's own call for it reaches one thread only (measured:
-    training at 2,000 instead of 3,500 images/s).
+    training at 2,000 instead of 3,500 images/s). Raises VQVAEError for a value that would end the process there.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    text = os.environ.get("OMP_NUM_THREADS") or str(len(os.sched_getaffinity(0)))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_THREADS):
+        raise VQVAEError(f"OMP_NUM_THREADS was given as {text!r}: it must be a whole number from 1 to {_MOST_THREADS}")
+    os.environ["OMP_NUM_THREADS"] = text
 
 
 def environment_fault() -> str:
@@ -43,10 +77,17 @@ def environment_fault() -> str:
     return ""
 
 
+def file_fault(error: Exception) -> str:
+    """Return what the system has against a file, such as a name that is too long; else an empty string."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: cannot be used ({error.strerror})"
+    return ""
+
+
 def memory_fault(error: Exception) -> str:
     """Return what to do where an error, of Python or MXNet, is a lack of memory; else an empty string."""
-    of_mxnet = isinstance(error, RuntimeError) and re.search("allocate|out of memory", str(error))
-    if isinstance(error, MemoryError) or of_mxnet:
+    of_mxnet = isinstance(error, RuntimeError) or type(error) is Exception
+    if isinstance(error, MemoryError) or (of_mxnet and re.search("allocate|out of memory", str(error))):
         return "there is not enough memory for this; lower the batch size, the image size or the size of the model"
     return ""
 

@@ -119,10 +119,11 @@ void print(const std::string& text) {
 
 vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   if (path != "-") return vqvae::parse_codes(path, vqvae::read_file(path), codec);
-  std::string text, part(4096, '\0');
-  ssize_t count = 0;
-  while ((count = ::read(STDIN_FILENO, part.data(), part.size())) > 0) text.append(part, 0, static_cast<std::size_t>(count));
-  if (count < 0) throw vqvae::Error("standard input: cannot be read (" + stream_fault() + ")");
+  std::string text;
+  const std::string fault = vqvae::detail::read_all(STDIN_FILENO, text);
+  if (!fault.empty()) {
+    throw vqvae::Error("standard input: " + (errno == EBADF ? "cannot be read (it is closed)" : fault));
+  }
   return vqvae::parse_codes(path, text, codec);
 }
 

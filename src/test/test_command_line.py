@@ -231,6 +231,16 @@ def test_a_full_disk_behind_standard_output_is_told(exported, program):
 
 
 @BOTH
+def test_help_on_a_full_disk_is_an_error_and_standard_output_a_file(run, exported):
+    program = PROGRAM if run is run_cpp else ROOT / ".venv" / "bin" / "vqvae"
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([str(program), "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert result.returncode == 2 and b"standard output: cannot be written (No space left" in result.stderr
+    result = run("reconstruct", DIGITS[0], "/dev/stdout", "--model", exported)
+    assert result.returncode == 0 and result.stdout.startswith(b"\x89PNG")
+
+
+@BOTH
 def test_names_cannot_break_the_line_of_an_error(run, exported):
     result = run("encode", "a\nb\x1b[2J.png", "--model", exported)
     assert result.returncode == 2 and result.stderr == b"vqvae: error: a\\x0ab\\x1b[2J.png: no such file\n"

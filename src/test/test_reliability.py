@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
 from kills import kill_and_resume
 from mutations import run_mutations
-from vqvae_gluon import Predictor, Recipe, Training, VQVAEError
+from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, export_run, runtime
 from vqvae_gluon.data import Dataset, Split
 from vqvae_gluon.deploy.artifacts import _parse_arrays, _parse_symbol
 from vqvae_gluon.deploy.codes_file import format_codes, read_codes
+from vqvae_gluon.deploy.export import find_export
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints
 
 
@@ -105,7 +107,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
         lines = result.stderr.decode().strip().splitlines()
         assert result.returncode == 2 and len(lines) == 1 and lines[0].endswith("cannot be written (File too large)")
         assert list_checkpoints(run) == []
-        subprocess.run(["rm", "-r", str(run)], check=True)
+        shutil.rmtree(run, ignore_errors=True)  # it is left where something had been written before
     assert train(resource.RLIM_INFINITY).returncode == 0
     checkpoint = checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes()
     model = {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
@@ -149,6 +151,102 @@ def test_a_training_beyond_memory_is_told_in_a_line(picture_folder, tmp_path):
     lines = result.stderr.decode().splitlines()
     assert result.returncode == 2 and "vqvae: error: there is not enough memory for this; lower" in lines[-1]
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+def test_what_has_no_end_is_refused(run, exported, tmp_path):
+    with open("/dev/zero", "rb") as endless:
+        result = run("decode", "-", tmp_path / "out.png", "--model", exported, stdin=endless)
+    expected = b"gives more than 268435456 bytes; give a file or a pipe that ends\n"
+    assert result.returncode == 2 and result.stderr == b"vqvae: error: standard input: " + expected
+    result = run("encode", "/dev/zero", "--model", exported)
+    assert result.returncode == 2 and result.stderr == b"vqvae: error: /dev/zero: " + expected
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "0", "100000", "2,2"])
+def test_a_number_of_threads_that_libgomp_would_abort_on_is_refused(value):
+    result = run_python("encode", DIGITS[0], env={**os.environ, "OMP_NUM_THREADS": value})
+    expected = f"vqvae: error: OMP_NUM_THREADS was given as {value!r}: it must be a whole number from 1 to 1024\n"
+    assert result.returncode == 2 and result.stderr.decode() == expected
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["encode", LONG],
+        ["encode", str(DIGITS[0]), "--model", LONG],
+        ["encode", LONG, "-o", "codes.npz"],
+        ["evaluate", "--model", LONG],
+        ["train", "--data", LONG, "--output", "run"],
+        ["train", "--output", LONG],
+        ["export", LONG],
+    ],
+)
+def test_a_name_that_is_too_long_is_told_in_a_line(tmp_path, words):
+    result = run_python(*words, cwd=str(tmp_path))
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1 and LONG.encode() in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_waits_for_the_end_of_a_block_and_is_not_lost(small_recipe, small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "_stop", {"asked": False, "held": False})
+    done = []
+    with pytest.raises(KeyboardInterrupt), runtime.uninterrupted():
+        runtime.stop(signal.SIGINT, None)
+        done.append("the rest of the block")
+    assert done
+    # As if a library's callback had lost the exception.
+    training = Training(small_recipe, small_dataset, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        training.run()
+    assert training.epoch == 0 and not (tmp_path / "run").exists()
+
+
+def test_a_training_killed_between_two_removals_leaves_no_picture(small_recipe, small_dataset, tmp_path, monkeypatch):
+    recipe = small_recipe.replace(checkpoint_period=1, num_epoch=4)
+    Training(recipe, small_dataset, tmp_path / "whole").run()
+    unlink, removed = Path.unlink, []
+
+    def unlink_and_die(path, **options):
+        removed.append(path)
+        unlink(path, **options)
+        raise SystemExit  # after the first removal
+
+    monkeypatch.setattr(Path, "unlink", unlink_and_die)
+    with pytest.raises(SystemExit):
+        Training(recipe, small_dataset, tmp_path / "killed").run()
+    monkeypatch.undo()
+    assert removed
+    Training(recipe, small_dataset, tmp_path / "killed", resume=True).run()
+    whole, killed = (
+        {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*")} for name in ("whole", "killed")
+    )
+    assert killed == whole
+
+
+def test_a_failed_training_leaves_no_empty_folder(small_recipe, small_dataset, tmp_path):
+    with pytest.raises(VQVAEError):
+        Training(small_recipe.replace(learning_rate=1e38), small_dataset, tmp_path / "run").run()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", ["manifest", "model", "file"])
+def test_a_damaged_export_of_a_finished_training_is_made_again(small_recipe, small_dataset, tmp_path, damage):
+    run = tmp_path / "run"
+    Training(small_recipe, small_dataset, run).run()
+    manifest = export_run(run)
+    assert find_export(run) == manifest
+    if damage == "manifest":
+        (run / "manifest.json").write_text("[]")
+    elif damage == "model":
+        shutil.rmtree(run / "model")
+    else:
+        (run / "model" / "vqvae.Encoder" / "model_0_newest-symbol.json").write_text("{}")
+    assert find_export(run) is None
+    assert export_run(run) == manifest == find_export(run)
 
 
 def test_a_folder_that_cannot_be_made_is_told_at_once(small_recipe, small_dataset):

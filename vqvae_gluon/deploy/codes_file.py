@@ -5,7 +5,7 @@ from typing import Tuple
 import numpy as np
 
 from ..errors import VQVAEError
-from ..files import read_bytes
+from ..files import read_bytes, read_stream
 
 
 def format_codes(codes: np.ndarray) -> str:
@@ -20,7 +20,7 @@ def read_codes(path: str, shape: Tuple[int, int], num_embeddings: int) -> np.nda
     """
     if path == "-" and sys.stdin is None:
         raise VQVAEError("standard input: cannot be read (it is closed)")
-    content = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
+    content = read_stream("standard input", sys.stdin.buffer) if path == "-" else read_bytes(path)
     words = content.split()
     height, width = shape
     codes = [_parse_code(path, word, num_embeddings) for word in words]

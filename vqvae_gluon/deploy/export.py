@@ -4,7 +4,7 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -91,12 +91,7 @@ def export_run(folder: Path) -> Dict[str, Any]:
 
     Raises VQVAEError if the folder holds no checkpoint or a damaged one, or cannot be written to.
     """
-    epochs = list_checkpoints(folder)
-    if not epochs:
-        raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
-    last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
-    best_epoch = int(History(last.rows).best()["epoch"])
-    best = last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch))
+    best, last = _best_and_last(folder)
     checkpoints = {last.epoch: last, best.epoch: best}
     models = {epoch: restore_model(found, checkpoint_path(folder, epoch)) for epoch, found in checkpoints.items()}
     try:
@@ -114,8 +109,28 @@ def export_run(folder: Path) -> Dict[str, Any]:
     except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv hides MXNet's RuntimeError in another one
         reason = getattr(error, "strerror", None) or "MXNet could not save the model"
         raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
-    write_bytes(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    write_bytes(folder / "manifest.json", _to_json(manifest))
     return manifest
+
+
+def find_export(folder: Path) -> Optional[Dict[str, Any]]:
+    """Return the manifest of a run whose export is whole and that of its checkpoints, or nothing."""
+    manifest = _manifest(*_best_and_last(folder), folder / "model")
+    path = folder / "manifest.json"
+    return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
+
+
+def _best_and_last(folder: Path) -> Tuple[Checkpoint, Checkpoint]:
+    epochs = list_checkpoints(folder)
+    if not epochs:
+        raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
+    last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
+    best_epoch = int(History(last.rows).best()["epoch"])
+    return last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch)), last
+
+
+def _to_json(manifest: Dict[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
 def restore_model(checkpoint: Checkpoint, path: Path) -> VQVAE:

@@ -1,4 +1,5 @@
 """The training loop."""
+import contextlib
 import math
 import os
 import time
@@ -20,7 +21,7 @@ from ..metrics import CodeCounts
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages, VQVAEOutput
 from ..nn.quantizer import vector_sums
-from ..runtime import printing
+from ..runtime import printing, stop_if_asked, uninterrupted
 from .checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -201,8 +202,13 @@ class Training:
             try:
                 self._run_until(last)
             except KeyboardInterrupt:
-                self._save()
+                with uninterrupted():
+                    self._save()
                 raise
+            finally:
+                if self._made_folder:
+                    with contextlib.suppress(OSError):
+                        self.folder.rmdir()  # if nothing came of it
 
     def _run_until(self, last: int) -> None:
         while self.epoch < last:
@@ -220,8 +226,9 @@ class Training:
             row = {"epoch": self.epoch, "learning_rate": learning_rate}
             row.update({f"train_{name}": value for name, value in training.items()})
             row.update({f"validation_{name}": value for name, value in validation.items()})
-            self.history.append(row)
-            self._finish_epoch()
+            with uninterrupted():
+                self.history.append(row)
+                self._finish_epoch()
 
     def measure(self, split: str) -> Dict[str, float]:
         """Return the metrics of predictions on a whole split."""
@@ -240,6 +247,7 @@ class Training:
         with bar:
             orders = chain.from_iterable(batches(images, self.recipe.batch_size, rng) for _ in range(passes))
             for number, batch in enumerate(orders):
+                stop_if_asked()
                 parts = self._step(batch)
                 self._measure(meter, parts, number)
                 if self.averages:
@@ -326,11 +334,12 @@ class Training:
     def _remove(self, epoch: int) -> None:
         from ..plots import reconstruction_name
 
-        checkpoint_path(self.folder, epoch).unlink()
         for index in range(self.recipe.pictures):
             picture = self.folder / reconstruction_name(index, epoch, self.recipe.batch_size)
             if picture.exists():
                 picture.unlink()
+        # Last, for a training that is killed before it looks for checkpoints to remove.
+        checkpoint_path(self.folder, epoch).unlink()
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         if checkpoint.data_fingerprint != self.fingerprint:
@@ -367,6 +376,7 @@ class Training:
 
     def _open_folder(self, resume: bool) -> None:
         try:
+            self._made_folder = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             empty = set(self.folder.iterdir()) <= set(_leftovers(self.folder))
         except OSError as error:

@@ -139,8 +139,7 @@ struct Component {
     try {
       return Executor(json, parameters, shape, head);
     } catch (const Error& error) {
-      throw Error((folder / parameters_name()).string() + ": does not fit the graph; it is from another model (" +
-                  error.what() + ")");
+      throw Error((folder / symbol_name()).string() + ": MXNet cannot run the graph (" + error.what() + ")");
     }
   }
 

@@ -9,13 +9,32 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "vqvae/error.hpp"
 
 namespace vqvae {
+
+namespace detail {
+
+/// Read what is left behind a descriptor; return what went wrong, or nothing. A pipe or a device may have no end.
+inline std::string read_all(int descriptor, std::string& content) {
+  constexpr std::size_t longest = std::size_t{1} << 28U;
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) return std::string("cannot be read (") + std::strerror(errno) + ")";
+  std::string part(1 << 16, '\0');
+  while (true) {
+    const ssize_t count = ::read(descriptor, part.data(), part.size());
+    if (count < 0) return std::string("cannot be read (") + std::strerror(errno) + ")";
+    if (count == 0) return "";
+    content.append(part, 0, static_cast<std::size_t>(count));
+    if (!S_ISREG(status.st_mode) && content.size() > longest) {
+      return "gives more than " + std::to_string(longest) + " bytes; give a file or a pipe that ends";
+    }
+  }
+}
+
+}  // namespace detail
 
 /// Return the content of a file; throw Error if it cannot be read.
 inline std::string read_file(const std::filesystem::path& path) {
@@ -25,10 +44,17 @@ inline std::string read_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path, ignored)) {
     throw Error(path.string() + ": cannot be read (" + std::strerror(EISDIR) + ")");
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(path.string() + ": cannot be read (" + std::strerror(errno) + ")");
-  std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) throw Error(path.string() + ": cannot be read (" + std::strerror(EIO) + ")");
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw Error(path.string() + ": cannot be read (" + std::strerror(errno) + ")");
+  std::string content, fault;
+  try {
+    fault = detail::read_all(descriptor, content);
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+  ::close(descriptor);
+  if (!fault.empty()) throw Error(path.string() + ": " + fault);
   return content;
 }
 
