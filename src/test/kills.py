@@ -2,7 +2,8 @@
 
 Usage: .venv/bin/python src/test/kills.py [--kills 25] [--seed 0]     (after bash build.sh)
 
-Each kill is a SIGKILL: at a random moment, in the middle of writing a file, or right after one took its place.
+A kill is a SIGKILL at a random moment, in the middle of writing a file, or right after one took its place; or a SIGINT
+or SIGTERM at a random moment, handled as by the command line.
 """
 import argparse
 import os
@@ -42,10 +43,13 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> int:
     deaths: List[str] = []
     epochs = 4 * kills + 4
     while len(deaths) < kills:
-        moments = f"after {rng.uniform(0, 1):.3f}", f"in {rng.randint(1, 12)}", f"replaced {rng.randint(1, 12)}"
+        moments = (
+            *(f"{kind} {rng.uniform(0, 1):.3f}" for kind in ("after", "SIGINT", "SIGTERM")),
+            *(f"{kind} {rng.randint(1, 12)}" for kind in ("in", "replaced")),
+        )
         death = rng.choice(moments)
         status = _run(folder / "killed", death, epochs)
-        assert status in (0, -signal.SIGKILL), f"{death}: exit {status}"
+        assert status in (0, 130 if death.startswith("SIG") else -signal.SIGKILL), f"{death}: exit {status}"
         for epoch in list_checkpoints(folder / "killed"):
             load_checkpoint(checkpoint_path(folder / "killed", epoch))
         deaths.append(death)
@@ -73,11 +77,15 @@ def _run(folder: Path, death: str, epochs: int) -> int:
 
 
 def train(folder: Path, death: str, epochs: int) -> None:
-    """Train on a little noise until ``death``: 'after S' seconds, 'in N' or 'replaced N' of the files written."""
+    """Train on a little noise until ``death``.
+
+    'after S', 'SIGINT S' and 'SIGTERM S' come after S seconds, 'in N' and 'replaced N' with the Nth file written.
+    """
     import numpy as np
 
     from vqvae_gluon import Training, get_recipe
     from vqvae_gluon.data import Dataset, Split
+    from vqvae_gluon.runtime import STOPS, stop
 
     images = np.random.RandomState(0).randint(0, 256, (48, 1, 8, 8)).astype(np.uint8)
     dataset = Dataset(Split(images[:32]), Split(images[32:40]), Split(images[40:]))
@@ -91,7 +99,14 @@ def train(folder: Path, death: str, epochs: int) -> None:
         os.fsync = _die_at(int(number), os.fsync)
     elif kind == "replaced":
         os.replace = _die_at(int(number), os.replace, after=True)
-    training.run()
+    elif kind:
+        for stopping in STOPS:
+            signal.signal(stopping, stop)
+        threading.Timer(float(number), os.kill, (os.getpid(), signal.Signals[kind])).start()
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def _die(*_: object) -> None:
