@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -38,8 +37,6 @@ void hold_closed_streams() {
     if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
-
-std::string stream_fault() { return errno == EBADF ? "it is closed" : std::strerror(errno); }
 
 /// Return text as one line: the names in it may hold line breaks and what moves a terminal's cursor.
 std::string one_line(const std::string& text) {
@@ -113,7 +110,7 @@ Options parse(const std::vector<std::string>& arguments) {
 
 void print(const std::string& text) {
   if (!vqvae::detail::write_all(STDOUT_FILENO, text)) {
-    throw vqvae::Error("standard output: cannot be written (" + stream_fault() + ")");
+    throw vqvae::Error("standard output: cannot be written (" + vqvae::detail::reason(errno) + ")");
   }
 }
 
@@ -121,9 +118,7 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   if (path != "-") return vqvae::parse_codes(path, vqvae::read_file(path), codec);
   std::string text;
   const std::string fault = vqvae::detail::read_all(STDIN_FILENO, text);
-  if (!fault.empty()) {
-    throw vqvae::Error("standard input: " + (errno == EBADF ? "cannot be read (it is closed)" : fault));
-  }
+  if (!fault.empty()) throw vqvae::Error("standard input: " + fault);
   return vqvae::parse_codes(path, text, codec);
 }
 

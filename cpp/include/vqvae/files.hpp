@@ -17,15 +17,18 @@ namespace vqvae {
 
 namespace detail {
 
+/// Return what an error number means; a descriptor that is no longer one belonged to a standard stream.
+inline std::string reason(int error) { return error == EBADF ? "it is closed" : std::strerror(error); }
+
 /// Read what is left behind a descriptor; return what went wrong, or nothing. A pipe or a device may have no end.
 inline std::string read_all(int descriptor, std::string& content) {
   constexpr std::size_t longest = std::size_t{1} << 28U;
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0) return std::string("cannot be read (") + std::strerror(errno) + ")";
+  if (::fstat(descriptor, &status) != 0) return "cannot be read (" + reason(errno) + ")";
   std::string part(1 << 16, '\0');
   while (true) {
     const ssize_t count = ::read(descriptor, part.data(), part.size());
-    if (count < 0) return std::string("cannot be read (") + std::strerror(errno) + ")";
+    if (count < 0) return "cannot be read (" + reason(errno) + ")";
     if (count == 0) return "";
     content.append(part, 0, static_cast<std::size_t>(count));
     if (!S_ISREG(status.st_mode) && content.size() > longest) {
@@ -40,12 +43,8 @@ inline std::string read_all(int descriptor, std::string& content) {
 inline std::string read_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) throw Error(path.string() + ": no such file");
-  // Reading a folder throws an exception of the library's own.
-  if (std::filesystem::is_directory(path, ignored)) {
-    throw Error(path.string() + ": cannot be read (" + std::strerror(EISDIR) + ")");
-  }
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw Error(path.string() + ": cannot be read (" + std::strerror(errno) + ")");
+  if (descriptor < 0) throw Error(path.string() + ": cannot be read (" + detail::reason(errno) + ")");
   std::string content, fault;
   try {
     fault = detail::read_all(descriptor, content);
@@ -70,7 +69,7 @@ inline bool write_all(int descriptor, const std::string& content) {
 }
 
 [[noreturn]] inline void throw_unwritable(const std::filesystem::path& path, int error) {
-  throw Error(path.string() + ": cannot be written (" + std::strerror(error) + ")");
+  throw Error(path.string() + ": cannot be written (" + reason(error) + ")");
 }
 
 }  // namespace detail
