@@ -71,8 +71,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
         for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
         _tell(str(interrupt) or "stopped")
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
         os._exit(130)  # what was interrupted cannot always be taken down in order: MXNet aborts now and then
     except Exception as error:
         fault = file_fault(error) or memory_fault(error) or environment_fault()

@@ -51,9 +51,15 @@ def use_all_cores() -> None:
     training at 2,000 instead of 3,500 images/s). Raises VQVAEError for a value that would end the process there.
     """
     text = os.environ.get("OMP_NUM_THREADS") or str(len(os.sched_getaffinity(0)))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_THREADS):
-        raise VQVAEError(f"OMP_NUM_THREADS was given as {text!r}: it must be a whole number from 1 to {_MOST_THREADS}")
+    check_number("OMP_NUM_THREADS", text, _MOST_THREADS)
     os.environ["OMP_NUM_THREADS"] = text
+
+
+def check_number(variable: str, text: str, most: int) -> int:
+    """Return the number that an environment variable gives; raise VQVAEError unless it is whole and in [1, most]."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+        raise VQVAEError(f"{variable} was given as {text!r}: it must be a whole number from 1 to {most}")
+    return int(text)
 
 
 def environment_fault() -> str:

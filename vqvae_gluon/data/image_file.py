@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
+from ..runtime import check_number
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -99,10 +100,7 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
 
 
 def _max_pixels() -> int:
-    text = os.environ.get("VQVAE_MAX_PIXELS", str(MAX_PIXELS))
-    if not (text.isdigit() and text.isascii() and 0 < int(text) < 1 << 31):
-        raise VQVAEError(f"VQVAE_MAX_PIXELS was given as {text!r}: it must be a whole number from 1 to 2147483647")
-    return int(text)
+    return check_number("VQVAE_MAX_PIXELS", os.environ.get("VQVAE_MAX_PIXELS", str(MAX_PIXELS)), (1 << 31) - 1)
 
 
 def _decode(path: str, content: bytes, channels: int) -> np.ndarray:

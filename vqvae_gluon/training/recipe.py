@@ -20,6 +20,7 @@ CHOICES = {
     "training_metrics": ("running", "prediction"),
 }
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
+_WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 _OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width")
 
@@ -93,14 +94,12 @@ class Recipe:
             if getattr(self, name) not in choices:
                 listed = ", ".join(map(str, choices))
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
-        for name in ("width", "reduced_width", "decoder_width", "pictures", "seed", "split_seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim"):
-            _require(getattr(self, name) <= _WIDEST, name, getattr(self, name), f"at most {_WIDEST}")
-        for name in ("batch_size", "num_epoch", "epoch_passes", "checkpoint_period", "pictures", "seed", "split_seed"):
-            _require(getattr(self, name) < 2**31, name, getattr(self, name), "below 2^31")
-        for name in _POSITIVE:
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in (field.name for field in dataclasses.fields(self) if field.type is int):
+            value, least = getattr(self, name), int(name in _POSITIVE)
+            _require(value >= least, name, value, "at least 1" if least else "0 or more")
+            if name in _WIDTHS:
+                _require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
+            _require(value < 2**31, name, value, "below 2^31")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
         _require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
         _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
