@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND = ROOT / ".venv" / "bin" / "vqvae"
 PROGRAM = ROOT / "cpp" / "build" / "vqvae"
 PRETRAINED = ROOT / "pre-trained"
 DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png" for digit in range(10)]
@@ -22,7 +23,7 @@ SMALL_MODELS = {
 
 def run_python(*arguments, **kwargs):
     """Run the Python command line in a process of its own."""
-    return _run([str(ROOT / ".venv" / "bin" / "vqvae"), *arguments], **kwargs)
+    return _run([str(COMMAND), *arguments], **kwargs)
 
 
 def run_cpp(*arguments, **kwargs):
@@ -33,6 +34,11 @@ def run_cpp(*arguments, **kwargs):
 def _run(command, **kwargs):
     command = [str(word) for word in command]
     return subprocess.run(command, capture_output=True, timeout=300, check=False, **kwargs)
+
+
+# For what must be the same in both languages: how to run a command, or which program to run.
+BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+BOTH_PROGRAMS = pytest.mark.parametrize("program", [COMMAND, PROGRAM], ids=["python", "cpp"])
 
 
 def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):

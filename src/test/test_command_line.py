@@ -10,10 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PROGRAM, ROOT, run_cpp, run_python
+from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, run_cpp, run_python
 from vqvae_gluon.training.checkpoint import list_checkpoints
-
-BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 
 
 @pytest.fixture(scope="module")
@@ -214,14 +212,14 @@ def test_imports_stay_light(exported):
 
 
 def test_a_reader_that_stops_early_gets_no_traceback(exported):
-    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "encode", str(DIGITS[0]), "--model", str(exported)]
+    words = [str(COMMAND), "encode", str(DIGITS[0]), "--model", str(exported)]
     encode = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     encode.stdout.close()
     assert b"Traceback" not in encode.stderr.read()
     encode.wait()
 
 
-@pytest.mark.parametrize("program", [ROOT / ".venv" / "bin" / "vqvae", PROGRAM], ids=["python", "cpp"])
+@BOTH_PROGRAMS
 def test_a_full_disk_behind_standard_output_is_told(exported, program):
     with open("/dev/full", "w") as full:
         words = [str(program), "encode", str(DIGITS[0]), "--model", str(exported)]
@@ -232,7 +230,7 @@ def test_a_full_disk_behind_standard_output_is_told(exported, program):
 
 @BOTH
 def test_help_on_a_full_disk_is_an_error_and_standard_output_a_file(run, exported):
-    program = PROGRAM if run is run_cpp else ROOT / ".venv" / "bin" / "vqvae"
+    program = PROGRAM if run is run_cpp else COMMAND
     with open("/dev/full", "w") as full:
         result = subprocess.run([str(program), "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
     assert result.returncode == 2 and b"standard output: cannot be written (No space left" in result.stderr
@@ -262,7 +260,7 @@ def start(words, **pipes):
 
 
 def test_ctrl_c_gets_one_line(exported):
-    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "decode", "-", "out.png", "--model", str(exported)]
+    words = [str(COMMAND), "decode", "-", "out.png", "--model", str(exported)]
     waiting = start(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(8)  # it waits for codes by then; before, it stops as well
     waiting.send_signal(signal.SIGINT)
@@ -275,7 +273,7 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     run = tmp_path / "my run"
     data = ["--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8"]
     settings = [*data, "--num-epoch", "1000", "--checkpoint-period", "1000"]
-    words = [ROOT / ".venv" / "bin" / "vqvae", "train", "--output", run, *settings]
+    words = [COMMAND, "train", "--output", run, *settings]
     training = start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(5):
         line = training.stdout.readline()

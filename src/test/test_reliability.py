@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
+from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, ROOT, random_images, run_python
 from kills import kill_and_resume
 from mutations import run_mutations
 from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, export_run, runtime
@@ -87,15 +87,20 @@ def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
     assert kill_and_resume(tmp_path, kills=3, seed=1) == 3
 
 
+def limited(kind, size):
+    """Return what sets a limit of the system for a new process alone."""
+    limits = (size, resource.getrlimit(kind)[1])
+    return lambda: resource.setrlimit(kind, limits)
+
+
 def no_file_beyond(size):
     """Return what makes a new process unable to write larger files: a full disk, for it alone."""
-    limits = (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return limited(resource.RLIMIT_FSIZE, size)
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
     run = tmp_path / "run"
-    words = [str(ROOT / ".venv" / "bin" / "vqvae"), "train", "--output", str(run), "--data", str(picture_folder)]
+    words = [str(COMMAND), "train", "--output", str(run), "--data", str(picture_folder)]
     words += ["--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8", "--num-epoch", "2", "--json"]
     words += ["--pictures", "0", "--checkpoint-period", "1"]
 
@@ -120,7 +125,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
     assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+@BOTH
 def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
     words = ["reconstruct", DIGITS[0], tmp_path / "out.png", "--model", exported]
     result = run(*words, preexec_fn=no_file_beyond(500))
@@ -128,7 +133,7 @@ def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("program", [ROOT / ".venv" / "bin" / "vqvae", PROGRAM], ids=["python", "cpp"])
+@BOTH_PROGRAMS
 def test_closed_streams_are_told_or_not_needed(exported, program):
     def shell(words):
         return subprocess.run(f"'{program}' {words} --model '{exported}'", capture_output=True, shell=True, check=False)
@@ -146,14 +151,13 @@ def test_closed_streams_are_told_or_not_needed(exported, program):
 
 def test_a_training_beyond_memory_is_told_in_a_line(picture_folder, tmp_path):
     words = ["train", "--data", picture_folder, "--output", tmp_path / "run", "--image-size", "40000x40000"]
-    limits = (8 << 30, resource.getrlimit(resource.RLIMIT_AS)[1])
-    result = run_python(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limits))
+    result = run_python(*words, preexec_fn=limited(resource.RLIMIT_AS, 8 << 30))
     lines = result.stderr.decode().splitlines()
     assert result.returncode == 2 and "vqvae: error: there is not enough memory for this; lower" in lines[-1]
     assert not any("Traceback" in line for line in lines)
 
 
-@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+@BOTH
 def test_what_has_no_end_is_refused(run, exported, tmp_path):
     with open("/dev/zero", "rb") as endless:
         result = run("decode", "-", tmp_path / "out.png", "--model", exported, stdin=endless)
@@ -368,7 +372,7 @@ def test_what_a_machine_lacks_is_told_in_a_line(tmp_path, script, present, missi
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
+@BOTH
 def test_paths_may_hold_anything(run, exported, tmp_path):
     folder = tmp_path / "ein Modell, 模型 é"
     shutil.copytree(exported, folder)
