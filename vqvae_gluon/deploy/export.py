@@ -48,6 +48,7 @@ def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int]
     export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
     symbol_file, parameter_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
     symbol, parameters = fold_constants(mx.sym.load(str(symbol_file)), load_arrays(parameter_file), shape)
+    symbol = name_heads(symbol)
     # The graph takes any batch size and, being convolutional, would take any image size: the
     # size it was trained for must be written down for whoever loads it. 0 stands for any.
     symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
@@ -81,6 +82,19 @@ def fold_constants(
     parameters = dict(parameters, **{f"arg:{node['name']}": value for node, value in zip(folded, values)})
     inputs = symbol.list_inputs()
     return symbol, {name: value for name, value in parameters.items() if name.split(":", 1)[1] in inputs}
+
+
+def name_heads(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return a graph in which each head that was a copy is gone, and its operator bears its name."""
+    graph = json.loads(symbol.tojson())
+    nodes = graph["nodes"]
+    for head in graph["heads"]:
+        copy = nodes[head[0]]
+        if copy["op"] == "_copy":
+            head[:] = copy["inputs"][0]
+            source = nodes[head[0]]
+            source["name"], copy["name"] = copy["name"], source["name"]
+    return mx.sym.load_json(json.dumps(graph))
 
 
 def export_run(folder: Path) -> Dict[str, Any]:

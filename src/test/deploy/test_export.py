@@ -11,7 +11,7 @@ from conftest import DIGITS, SMALL_MODELS, export_newest, make_model, random_ima
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
-from vqvae_gluon.deploy.export import export_model, fold_constants
+from vqvae_gluon.deploy.export import export_model, fold_constants, name_heads
 
 
 @pytest.fixture
@@ -110,6 +110,30 @@ def test_folded_graphs_compute_the_same_bits():
     x = mx.nd.random.normal(shape=(2, 4, 3, 3))
     for old, new in zip(run(symbol, values), run(folded, parameters)):
         np.testing.assert_array_equal(old, new)
+
+
+def test_heads_are_operators_and_no_copies(exported):
+    for part in (ENCODER, DECODER):
+        assert "_copy" not in {node["op"] for node in json.loads((exported / part / SYMBOL).read_text())["nodes"]}
+    double = mx.sym.var("data") * 2
+    heads = [mx.sym.identity(double, name="twice"), mx.sym.identity(double + 1, name="odd"), mx.sym.sqrt(double)]
+    named = name_heads(mx.sym.Group(heads))
+    assert named.list_outputs()[:2] == ["twice_output", "odd_output"]
+    outputs = named.bind(mx.cpu(), {"data": mx.nd.array([8])}).forward()
+    assert [output.asscalar() for output in outputs] == [16, 17, 4]
+
+
+def test_the_codes_are_those_of_the_likeness(exported):
+    symbol = mx.sym.load(str(exported / ENCODER / SYMBOL)).get_internals()
+    outputs = [symbol[f"{name}_output"] for name in ("vectorquantize0_likeness", "codes", "encoder_tanh0_fwd")]
+    network = gluon.SymbolBlock(outputs, [mx.sym.var("data")])
+    parameters = load_arrays(exported / ENCODER / PARAMETERS)
+    network.collect_params().load_dict(parameters, mx.cpu(), ignore_extra=True)
+    likeness, codes, z = (output.asnumpy() for output in network(mx.nd.array(to_unit(random_images(5)))))
+    np.testing.assert_array_equal(likeness.argmax(axis=1), codes)
+    codebook = parameters["arg:vectorquantize0_embeddings"].asnumpy()
+    expected = np.einsum("ndhw,kd->nkhw", z, codebook) - (codebook**2).sum(axis=1)[:, None, None] / 2
+    np.testing.assert_allclose(likeness, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_codebook_stands_alone_too(run):
