@@ -1,5 +1,6 @@
 /// The codec on the pre-trained model.
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,29 @@ void test_batch_sizes(vqvae::Codec& one) {
     check::that(codec.encode(images) == codes && same(codec.decode(codes), reconstructed),
                 "batch size " + std::to_string(batch_size) + " gives the same bits");
   }
+}
+
+void test_most_alike() {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), low = -std::numeric_limits<float>::infinity();
+  // Rows of six places; below, what MXNet's argmax gives for each place.
+  const std::vector<float> likeness = {1, 2, nan, 1,   low, 3,   //
+                                       3, 2, 5,   nan, low, nan,  //
+                                       2, 2, nan, nan, low, 4};
+  check::that(vqvae::detail::most_alike(likeness.data(), 3, 6) == vqvae::Codes{1, 0, 0, 1, 0, 1},
+              "the most alike, of equals the first");
+}
+
+void test_likeness() {
+  const std::string json = vqvae::read_file(VQVAE_PRETRAINED "/model/vqvae.Encoder/model_0_newest-symbol.json");
+  const auto found = [&](const std::string& old, const std::string& text) {
+    std::string changed = json;
+    return vqvae::detail::find_likeness(changed.replace(changed.find(old), old.size(), text));
+  };
+  check::that(found("data", "data") == "vectorquantize0_likeness", "codes are chosen from the likeness");
+  check::that(found("\"argmax\"", "\"argmin\"") == "codes", "but not the least");
+  check::that(found("\"axis\": \"1\"", "\"axis\": \"2\"") == "codes", "nor of another axis");
+  check::that(found("\"axis\": \"1\"", "\"axis\": \"1\", \"keepdims\": \"True\"") == "codes", "nor in another shape");
+  check::that(found("\"codes\"", "\"others\"") == "codes", "nor under another name");
 }
 
 void test_refusals(vqvae::Codec& codec) {
@@ -118,6 +142,8 @@ int main() {
   vqvae::Codec codec(VQVAE_PRETRAINED);
   test_shapes(codec);
   test_batch_sizes(codec);
+  test_most_alike();
+  test_likeness();
   test_refusals(codec);
   test_text(codec);
   test_moving();

@@ -23,6 +23,8 @@
 
 namespace vqvae {
 
+using Codes = std::vector<int>;  // row by row
+
 namespace detail {
 
 /// Return the bytes of floats, as they lie in memory.
@@ -80,6 +82,23 @@ inline bool is_graph(const std::string& text) {
     if (!is_entry(entry, nodes->items, nodes->items.size())) return false;
   }
   return true;
+}
+
+/// Return the node of an encoder whose greatest row at each place is the head `codes`, or `codes` itself where the graph
+/// does not choose them so.
+inline std::string find_likeness(const std::string& json) {
+  const Json graph = JsonReader(json).read().value();
+  const std::vector<Json>& nodes = graph.find("nodes")->items;
+  const auto is = [](const Json* value, const std::string& text) { return value && value->text == text; };
+  for (const Json& node : nodes) {
+    const Json* const settings = node.find("attrs");
+    if (!is(node.find("name"), "codes") || !is(node.find("op"), "argmax") || !settings) continue;
+    const std::vector<Json>& inputs = node.find("inputs")->items;
+    if (settings->items.size() != 1 || !is(settings->find("axis"), "1") || inputs.size() != 1) continue;
+    const Json& source = nodes[inputs[0].items[0].number().value()];
+    if (is(source.find("op"), "Reshape")) return source.find("name")->text;
+  }
+  return "codes";
 }
 
 /// The files of one exported network, checked to belong together.
@@ -184,9 +203,23 @@ struct Component {
   }
 };
 
-}  // namespace detail
+/// Return the most alike of `rows` rows at each of `places` places, of likeness[row][place]: of equals, the first, and of
+/// all, the first that is not a number, as MXNet's argmax.
+inline Codes most_alike(const float* likeness, unsigned rows, std::size_t places) {
+  std::vector<float> most(likeness, likeness + places);
+  Codes codes(places);
+  for (unsigned row = 1; row < rows; ++row) {
+    const float* const values = likeness + row * places;
+    for (std::size_t i = 0; i < places; ++i) {
+      const bool more = values[i] > most[i] || (std::isnan(values[i]) && !std::isnan(most[i]));
+      most[i] = more ? values[i] : most[i];
+      codes[i] = more ? static_cast<int>(row) : codes[i];
+    }
+  }
+  return codes;
+}
 
-using Codes = std::vector<int>;  // row by row
+}  // namespace detail
 
 /// Return the folder that holds vqvae.Encoder and vqvae.Decoder: `folder` or its subfolder model.
 inline std::filesystem::path find_model(const std::filesystem::path& folder) {
@@ -249,10 +282,11 @@ class Codec {
       std::vector<float> input(size * model.batch_size);
       for (std::size_t i = start; i < stop; ++i) write_tensor(images[i], input.data() + (i - start) * size);
       model.encoder.forward(input);
-      const std::vector<float> codes = model.encoder.output();
+      const std::vector<float> output = model.encoder.output();
       for (std::size_t i = 0; i < stop - start; ++i) {
-        const auto first = codes.begin() + static_cast<std::ptrdiff_t>(i * count);
-        result.emplace_back(first, first + static_cast<std::ptrdiff_t>(count));
+        const float* const first = output.data() + i * output.size() / model.batch_size;
+        result.push_back(model.gives_likeness ? detail::most_alike(first, model.encoder.output_shape()[1], count)
+                                              : Codes(first, first + count));
       }
     }
     return result;
@@ -291,6 +325,7 @@ class Codec {
  private:
   struct State {
     unsigned batch_size;
+    bool gives_likeness;  // or else the encoder gives codes
     Shape image_shape, codes_shape;
     ArrayList::Array codebook;
     Executor encoder, decoder;
@@ -302,15 +337,21 @@ class Codec {
 
   Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder)
-      : state_(new State{batch_size,
+      : Codec(model, batch_size, encoder, decoder, detail::find_likeness(encoder.json)) {}
+
+  Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
+        const detail::Component& decoder, const std::string& head)
+      : state_(new State{batch_size, head != "codes",
                          encoder.input_shape,
                          {decoder.input_shape.begin() + 1, decoder.input_shape.end()},
                          find_codebook(model, encoder),
-                         encoder.bind(model / "vqvae.Encoder", batch_size, "codes"),
+                         encoder.bind(model / "vqvae.Encoder", batch_size, head),
                          decoder.bind(model / "vqvae.Decoder", batch_size, "data")}) {
+    const Shape& output = state_->encoder.output_shape();
     Shape expected{batch_size};
+    if (state_->gives_likeness) expected.push_back(output.size() == 4 ? output[1] : 0);
     expected.insert(expected.end(), codes_shape().begin(), codes_shape().end());
-    if (state_->codebook.shape[1] != decoder.input_shape[0] || state_->encoder.output_shape() != expected) {
+    if (state_->codebook.shape[1] != decoder.input_shape[0] || output != expected) {
       throw Error(model.string() + ": encoder and decoder are from different models");
     }
   }
