@@ -55,6 +55,12 @@ void test_executor(const std::string& json, const std::string& parameters) {
   check::that(other.output_shape() == vqvae::Shape{3, 7, 7}, "and can be assigned");
 }
 
+void test_fusion(const std::string& json) {
+  const std::string fused = vqvae::detail::fuse(json);
+  check::that(fused.find("\"_sg_mkldnn_conv\"") != std::string::npos, "convolutions and activations are fused");
+  check::that(vqvae::Symbol(fused).arguments() == vqvae::Symbol(json).arguments(), "and take the same parameters");
+}
+
 }  // namespace
 
 int main() {
@@ -65,5 +71,6 @@ int main() {
   test_symbol(json);
   test_arrays(parameters);
   test_executor(json, parameters);
+  test_fusion(json);
   return check::failures;
 }

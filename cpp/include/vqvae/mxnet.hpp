@@ -13,7 +13,6 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +70,8 @@ class Symbol {
     detail::check(MXSymbolCreateFromJSON(json.c_str(), &handle));
     handle_.reset(handle);
   }
+
+  SymbolHandle handle() const { return handle_.get(); }
 
   /// Return the names of the inputs and weights.
   std::vector<std::string> arguments() const { return list(MXSymbolListArguments); }
@@ -189,6 +190,35 @@ class ArrayList {
   std::map<std::string, Array> arrays_;
 };
 
+namespace detail {
+
+/// Return a graph in which each convolution and the activation after it are one operator, which gives the same bits.
+///
+/// MXNet's predict API would fuse more by itself, other than Gluon: a convolution with BatchNorm, which changes bits, and
+/// with an addition, which overwrites what others still read. A graph with these stays as it is. Where
+/// MXNET_SUBGRAPH_BACKEND is set, it decides instead; NONE fuses nothing.
+inline std::string fuse(const std::string& json) {
+  static const bool is_ours = [] {
+    const bool is_set = std::getenv("MXNET_SUBGRAPH_BACKEND");
+    ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0);
+    return !is_set;
+  }();
+  if (!is_ours) return json;
+  const Symbol whole(json);
+  SymbolHandle handle = nullptr;
+  if (MXGenBackendSubgraph(whole.handle(), "MKLDNN", &handle) != 0) return json;  // an MXNet without oneDNN
+  const Owner<MXSymbolFree> owner(handle);
+  const char* text = nullptr;
+  check(MXSymbolSaveToJSON(handle, &text));
+  const std::string fused = text;
+  for (const char* fusion : {"\"with_sum\"", "\"with_bn\"", "\"_sg_mkldnn_fully_connected\""}) {
+    if (fused.find(fusion) != std::string::npos) return json;
+  }
+  return fused;
+}
+
+}  // namespace detail
+
 /// A graph bound to its weights for one input shape, on the CPU. One thread at a time may use it.
 class Executor {
  public:
@@ -196,14 +226,12 @@ class Executor {
   /// computed.
   Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
       : input_size_(volume(input_shape)) {
-    // This API fuses operators by default, Gluon does not: without it both compute the same bits.
-    static std::once_flag once;
-    std::call_once(once, [] { ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0); });
+    const std::string graph = detail::fuse(json);
     const char* key = "data";
     const char* head_key = head.c_str();
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
     PredictorHandle handle = nullptr;
-    detail::check(MXPredCreatePartialOut(json.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1,
+    detail::check(MXPredCreatePartialOut(graph.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1,
                                          &key, offsets, input_shape.data(), 1, &head_key, &handle));
     handle_.reset(handle);
     mx_uint* sides = nullptr;
