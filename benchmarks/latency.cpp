@@ -1,6 +1,7 @@
 /// Reconstructs images one at a time and prints the milliseconds for each.
 ///
-/// Usage: latency MODEL IMAGES COUNT, IMAGES being raw bytes.
+/// Usage: latency MODEL IMAGES COUNT, IMAGES being raw bytes. MXNet computes in the one thread there is, unless
+/// MXNET_ENGINE_TYPE says otherwise.
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 int main(int count, char** arguments) {
   try {
     if (count != 4) throw vqvae::Error("usage: latency MODEL IMAGES COUNT");
+    vqvae::compute_in_this_thread();
     vqvae::Codec codec(arguments[1]);
     const vqvae::Shape& shape = codec.image_shape();
     const std::size_t size = vqvae::volume(shape), images = std::stoul(arguments[3]);

@@ -146,6 +146,7 @@ std::string run(const Options& options) {
     throw vqvae::Error("wrong number of arguments for " + command + "; see vqvae --help");
   }
   const QuietLibraries quiet;
+  vqvae::compute_in_this_thread();
   vqvae::Codec codec(options.model);
   std::string explanation;
   if (command == "decode") {

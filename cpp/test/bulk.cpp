@@ -28,6 +28,7 @@ int main(int count, char** arguments) {
       throw vqvae::Error("usage: bulk MODEL BATCH_SIZE IMAGES CODES RECONSTRUCTIONS [THREADS]");
     }
     const std::size_t threads = count == 7 ? std::stoul(arguments[6]) : 1;
+    if (threads == 1) vqvae::compute_in_this_thread();
     std::vector<vqvae::Codec> codecs;
     for (std::size_t i = 0; i < threads; ++i) {
       codecs.emplace_back(arguments[1], static_cast<unsigned>(std::stoul(arguments[2])));

@@ -153,6 +153,7 @@ struct Component {
   }
 
   Executor bind(const std::filesystem::path& folder, unsigned batch_size, const std::string& head) const {
+    check_thread();
     Shape shape{batch_size};
     shape.insert(shape.end(), input_shape.begin(), input_shape.end());
     try {

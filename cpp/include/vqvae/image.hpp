@@ -204,8 +204,8 @@ inline ByteArray decode_image(const std::string& path, const std::string& conten
     // returns them uninitialised. An empty comment hides the JFIF mark and so takes the checked way.
     checked.insert(2, std::string("\xff\xfe\x00\x02", 4));
   }
+  const ByteArray encoded(checked, {static_cast<unsigned>(checked.size())});
   try {
-    const ByteArray encoded(checked, {static_cast<unsigned>(checked.size())});
     ByteArray pixels = encoded.apply("_cvimdecode", {{"flag", channels == 3 ? "1" : "0"}});
     pixels.bytes();  // operators run later; this waits and reports
     return pixels;

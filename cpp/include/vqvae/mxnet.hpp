@@ -8,12 +8,14 @@
 #include <mxnet/c_api.h>
 #include <mxnet/c_predict_api.h>
 #include <nnvm/c_api.h>
+#include <sched.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -61,6 +63,38 @@ template <int (*Free)(void*)>
 using Owner = std::unique_ptr<void, Deleter<Free>>;
 
 }  // namespace detail
+
+namespace detail {
+
+/// The one thread that may use MXNet; none if every thread may.
+inline std::thread::id& only_thread() {
+  static std::thread::id thread;
+  return thread;
+}
+
+inline void check_thread() {
+  if (only_thread() != std::thread::id{} && only_thread() != std::this_thread::get_id()) {
+    throw Error("a thread used MXNet after another one had called compute_in_this_thread: only that one may");
+  }
+}
+
+}  // namespace detail
+
+/// Make MXNet compute in the thread that calls this, on every core. By default it hands each network over to a thread of
+/// its own, which uses half of the cores.
+///
+/// For programs in which only one thread uses MXNet, before anything else here; in other threads executors and images
+/// then throw Error. OMP_NUM_THREADS, where it is set, remains the number of cores; where MXNET_ENGINE_TYPE is set,
+/// nothing happens.
+inline void compute_in_this_thread() {
+  if (std::getenv("MXNET_ENGINE_TYPE")) return;
+  ::setenv("MXNET_ENGINE_TYPE", "NaiveEngine", 0);
+  detail::only_thread() = std::this_thread::get_id();
+  cpu_set_t cores;
+  if (!std::getenv("OMP_NUM_THREADS") && ::sched_getaffinity(0, sizeof cores, &cores) == 0) {
+    detail::check(MXSetNumOMPThreads(CPU_COUNT(&cores)));
+  }
+}
 
 /// A graph of operators, read from JSON.
 class Symbol {
@@ -226,6 +260,7 @@ class Executor {
   /// computed.
   Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
       : input_size_(volume(input_shape)) {
+    detail::check_thread();
     const std::string graph = detail::fuse(json);
     const char* key = "data";
     const char* head_key = head.c_str();
@@ -254,6 +289,7 @@ class Executor {
 
   /// Run the graph on an input of exactly the bound shape.
   void forward(const std::vector<float>& input) {
+    detail::check_thread();
     if (!handle_) throw Error("an executor was used after it was moved from");
     if (input.size() != input_size_) {
       throw Error("the graph was given " + std::to_string(input.size()) + " values: it takes " +
@@ -281,6 +317,7 @@ class Executor {
 class ByteArray {
  public:
   ByteArray(const std::string& bytes, const Shape& shape) {
+    detail::check_thread();
     NDArrayHandle handle = nullptr;
     constexpr int cpu = 1, uint8 = 3;
     detail::check(MXNDArrayCreateEx(shape.data(), static_cast<mx_uint>(shape.size()), cpu, 0, 0, uint8, &handle));

@@ -162,7 +162,12 @@ def test_verdict_column_major_gives_recognisable_digits(predictor):
 
 
 @pytest.mark.parametrize(
-    "variable, values", [("MXNET_SUBGRAPH_BACKEND", ("NONE", "MKLDNN")), ("OMP_NUM_THREADS", ("1", "2"))]
+    "variable, values",
+    [
+        ("MXNET_SUBGRAPH_BACKEND", ("NONE", "MKLDNN")),
+        ("MXNET_ENGINE_TYPE", ("NaiveEngine", "ThreadedEnginePerDevice")),
+        ("OMP_NUM_THREADS", ("1", "2")),
+    ],
 )
 def test_verdict_fusion_and_threads_change_nothing(tmp_path, variable, values):
     for digit, path in enumerate(DIGITS):
