@@ -40,14 +40,15 @@ inline std::string printable(std::string text) {
   return text;
 }
 
-/// Read "(0, 1, 28, 28)"; 0 stands for any batch size.
+/// Read "(0, 1, 28, 28)", 0 standing for any batch size; return the rest, or nothing for any other text.
 inline Shape parse_shape(const std::string& text) {
   Shape shape;
   std::istringstream words(text);
   char separator = 0;
   unsigned side = 0;
   while (words >> separator >> side) shape.push_back(side);
-  return shape;
+  const bool is_shape = shape.size() == 4 && shape[0] == 0 && std::count(shape.begin(), shape.end(), 0U) == 1;
+  return is_shape && to_string(shape) == text ? Shape(shape.begin() + 1, shape.end()) : Shape{};
 }
 
 /// Return whether a node's input, or a head, is [number, output, ...] of one of the first `count` nodes and has it.
@@ -119,11 +120,8 @@ struct Component {
     if (std::find(arguments.begin(), arguments.end(), "data") == arguments.end()) {
       throw Error(graph_path + ": has no input named data");
     }
-    const Shape shape = parse_shape(symbol.attribute("data", "__shape__"));
-    if (shape.size() != 4) {
-      throw Error(graph_path + ": does not give the shape of data; export it with vqvae export");
-    }
-    input_shape.assign(shape.begin() + 1, shape.end());
+    input_shape = parse_shape(symbol.attribute("data", "__shape__"));
+    if (input_shape.empty()) throw Error(graph_path + ": does not give the shape of data; export it with vqvae export");
     const std::vector<Shape> shapes = infer(graph_path, symbol);
     std::vector<std::pair<std::string, Shape>> expected;
     for (std::size_t i = 0; i < arguments.size(); ++i) {

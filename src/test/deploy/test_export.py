@@ -307,6 +307,21 @@ def test_damaged_models_are_refused_by_both_programs(copy, tmp_path, case):
     assert output.read_bytes() == b"keep me"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)", "(0,1,28,28)", "(0, 1)"],
+)
+def test_both_programs_read_shapes_alike(copy, text):
+    path = copy / ENCODER / SYMBOL
+    graph = json.loads(path.read_text())
+    graph["nodes"][0]["attrs"]["__shape__"] = text
+    path.write_text(json.dumps(graph))
+    results = [program("encode", DIGITS[0], "--model", copy) for program in (run_python, run_cpp)]
+    assert all(result.returncode == 2 for result in results)
+    assert results[0].stderr == results[1].stderr
+    assert b"does not give the shape of data; export it with vqvae export" in results[0].stderr
+
+
 def test_weights_that_the_manifest_contradicts_are_refused(run, tmp_path):
     folder = shutil.copytree(run[0], tmp_path / "run")
     save_changed(
