@@ -56,9 +56,17 @@ void test_executor(const std::string& json, const std::string& parameters) {
 }
 
 void test_fusion(const std::string& json) {
-  const std::string fused = vqvae::detail::fuse(json);
+  const vqvae::Symbol symbol(json);
+  const std::string fused = symbol.fused();
   check::that(fused.find("\"_sg_mkldnn_conv\"") != std::string::npos, "convolutions and activations are fused");
-  check::that(vqvae::Symbol(fused).arguments() == vqvae::Symbol(json).arguments(), "and take the same parameters");
+  check::that(vqvae::Symbol(fused).arguments() == symbol.arguments(), "and take the same parameters");
+  const std::string sum =
+      R"json({"nodes": [{"op": "null", "name": "data", "inputs": []}, {"op": "null", "name": "weight", "inputs": []},
+                    {"op": "Convolution", "name": "a", "attrs": {"kernel": "(1, 1)", "num_filter": "1", "no_bias": "True"},
+                     "inputs": [[0, 0, 0], [1, 0, 0]]},
+                    {"op": "elemwise_add", "name": "b", "inputs": [[2, 0, 0], [0, 0, 0]]}],
+          "arg_nodes": [0, 1], "heads": [[3, 0, 0]]})json";
+  check::that(vqvae::Symbol(sum).fused().empty(), "but not a convolution and an addition");
 }
 
 }  // namespace

@@ -105,8 +105,6 @@ class Symbol {
     handle_.reset(handle);
   }
 
-  SymbolHandle handle() const { return handle_.get(); }
-
   /// Return the names of the inputs and weights.
   std::vector<std::string> arguments() const { return list(MXSymbolListArguments); }
 
@@ -144,6 +142,24 @@ class Symbol {
       if (node + "$" + name == pairs[2 * i]) return pairs[2 * i + 1];
     }
     return "";
+  }
+
+  /// Return the graph as JSON with each convolution and the activation after it as one operator, which gives the same
+  /// bits; an empty text if MXNet, built without oneDNN, cannot do it, or if it does more.
+  ///
+  /// It also fuses a convolution with BatchNorm, which changes bits, and with an addition, which overwrites what others
+  /// still read.
+  std::string fused() const {
+    SymbolHandle handle = nullptr;
+    if (MXGenBackendSubgraph(handle_.get(), "MKLDNN", &handle) != 0) return "";
+    const detail::Owner<MXSymbolFree> owner(handle);
+    const char* text = nullptr;
+    detail::check(MXSymbolSaveToJSON(handle, &text));
+    const std::string json = text;
+    for (const char* more : {"\"with_bn\"", "\"with_sum\"", "\"_sg_mkldnn_fully_connected\""}) {
+      if (json.find(more) != std::string::npos) return "";
+    }
+    return json;
   }
 
  private:
@@ -224,35 +240,6 @@ class ArrayList {
   std::map<std::string, Array> arrays_;
 };
 
-namespace detail {
-
-/// Return a graph in which each convolution and the activation after it are one operator, which gives the same bits.
-///
-/// MXNet's predict API would fuse more by itself, other than Gluon: a convolution with BatchNorm, which changes bits, and
-/// with an addition, which overwrites what others still read. A graph with these stays as it is. Where
-/// MXNET_SUBGRAPH_BACKEND is set, it decides instead; NONE fuses nothing.
-inline std::string fuse(const std::string& json) {
-  static const bool is_ours = [] {
-    const bool is_set = std::getenv("MXNET_SUBGRAPH_BACKEND");
-    ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0);
-    return !is_set;
-  }();
-  if (!is_ours) return json;
-  const Symbol whole(json);
-  SymbolHandle handle = nullptr;
-  if (MXGenBackendSubgraph(whole.handle(), "MKLDNN", &handle) != 0) return json;  // an MXNet without oneDNN
-  const Owner<MXSymbolFree> owner(handle);
-  const char* text = nullptr;
-  check(MXSymbolSaveToJSON(handle, &text));
-  const std::string fused = text;
-  for (const char* fusion : {"\"with_sum\"", "\"with_bn\"", "\"_sg_mkldnn_fully_connected\""}) {
-    if (fused.find(fusion) != std::string::npos) return json;
-  }
-  return fused;
-}
-
-}  // namespace detail
-
 /// A graph bound to its weights for one input shape, on the CPU. One thread at a time may use it.
 class Executor {
  public:
@@ -261,7 +248,7 @@ class Executor {
   Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
       : input_size_(volume(input_shape)) {
     detail::check_thread();
-    const std::string graph = detail::fuse(json);
+    const std::string fused = fuse(json), &graph = fused.empty() ? json : fused;
     const char* key = "data";
     const char* head_key = head.c_str();
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
@@ -308,6 +295,17 @@ class Executor {
   }
 
  private:
+  /// Return Symbol::fused. MXNet's predict API would fuse all it can, other than Gluon: it is told not to, unless
+  /// MXNET_SUBGRAPH_BACKEND is set, which decides instead.
+  static std::string fuse(const std::string& json) {
+    static const bool is_ours = [] {
+      const bool is_set = std::getenv("MXNET_SUBGRAPH_BACKEND");
+      ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0);
+      return !is_set;
+    }();
+    return is_ours ? Symbol(json).fused() : "";
+  }
+
   detail::Owner<MXPredFree> handle_;
   std::size_t input_size_;
   Shape output_shape_;
