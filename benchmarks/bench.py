@@ -25,8 +25,7 @@ SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "memory
 Figures = Dict[str, float]
 
 # For a program in which a single thread uses MXNet, see docs/performance.md.
-_ONE_THREAD = {"MXNET_ENGINE_TYPE": "NaiveEngine"}
-_FUSED = {**_ONE_THREAD, "MXNET_SUBGRAPH_BACKEND": "MKLDNN"}
+_OWN_THREADS = {"MXNET_ENGINE_TYPE": "ThreadedEnginePerDevice"}
 
 _LAYOUTS = [{"channels_last": False}, {"channels_last": True}]
 
@@ -209,8 +208,7 @@ class Bench:
             "one at a time",
             {
                 "ours, C++": partial(self._latency_program, images),
-                "ours, C++, NaiveEngine": partial(self._latency_program, images, **_ONE_THREAD),
-                "ours, C++, NaiveEngine, fused": partial(self._latency_program, images, **_FUSED),
+                "ours, C++, MXNet's threads": partial(self._latency_program, images, **_OWN_THREADS),
                 "PyTorch": partial(torch, **layout),
                 "ONNX Runtime": partial(self._onnx.call, "latency_onnx", images=images),
                 "ours, Python": partial(self._ours.call, "latency", images=images),

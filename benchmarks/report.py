@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 _EAGER, _COMPILE, _ONNX, _VQP = "PyTorch eager", "torch.compile", "ONNX Runtime", "vector-quantize-pytorch"
-_TUNED, _TWO = "NaiveEngine", ", two callers"
+_OWN_THREADS, _TWO = ", MXNet's threads", ", two callers"
 _START = "start to first reconstruction"
 
 
@@ -35,7 +35,7 @@ COMPARISONS = (
     ),
     *(
         Comparison("one at a time", unit, ours, theirs, required if ours == "ours, C++" else None)
-        for ours in ("ours, C++", f"ours, C++, {_TUNED}", f"ours, C++, {_TUNED}, fused", "ours, Python")
+        for ours in ("ours, C++", f"ours, C++{_OWN_THREADS}", "ours, Python")
         for theirs, required in (("PyTorch", 1.5), (_ONNX, 1.2))
         for unit in ("p50 ms", "p99 ms")
     ),
