@@ -63,6 +63,8 @@ void test_refusals(vqvae::Codec& codec) {
   using vqvae::Error;
   check::refuses<Error>([] { vqvae::Codec("/no/such/folder"); }, "holds no exported model", "a missing model");
   check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED, 0); }, "batch size was given as 0", "batch size 0");
+  check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED, 4000000000U); }, "given as 4000000000", "a huge batch size");
+  check::refuses<Error>([] { vqvae::compute_in_this_thread(); }, "call it first", "a late choice of the thread");
   check::refuses<Error>([&] { codec.encode(vqvae::Image{1, 2, 2, "abcd"}); }, "shape (1, 2, 2)", "a small image");
   check::refuses<Error>([&] { codec.encode(vqvae::Image{1, 28, 28, "abcd"}); }, "4 bytes", "an image cut short");
   check::refuses<Error>([&] { codec.decode(vqvae::Codes(48)); }, "48 codes were given", "48 codes");

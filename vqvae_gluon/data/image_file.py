@@ -56,6 +56,8 @@ def read_image(
 def read_pixels(path: Union[str, Path], channels: int, strict: bool = False) -> np.ndarray:
     """Read an image file in its own size, as (channels, height, width) uint8; see :func:`read_image`."""
     content = read_bytes(path)
+    if channels not in (1, 3):
+        raise VQVAEError(f"{path}: was asked for with {channels} channels: image files have 1 or 3")
     _check(str(path), content)
     if strict and channels == 1:
         colours = _decode(str(path), content, 3)

@@ -45,12 +45,21 @@ class Component(NamedTuple):
     input_shape: Tuple[int, int, int]
 
     def output_shape(self, head: str) -> Tuple[int, ...]:
-        """Return the shape of a head for one input, without the batch; raise VQVAEError if there is no such head."""
+        """Return the shape of a head for one input, without the batch.
+
+        Raises VQVAEError if there is no such head, or none of float32 for each input.
+        """
         try:
-            outputs = self.symbol.get_internals()[f"{head}_output"]
+            output = self.symbol.get_internals()[f"{head}_output"]
         except ValueError:
             raise VQVAEError(f"{self.symbol_file}: has no output named {head}") from None
-        return _infer_shapes(self.symbol_file, outputs, self.input_shape)[1][0][1:]
+        (batch, *shape), kind = _infer_shapes(self.symbol_file, output, self.input_shape)[1][0], _infer_type(output)
+        if batch != 1 or kind != np.float32:
+            raise VQVAEError(
+                f"{self.symbol_file}: gives {head} of shape {(batch, *shape)} and {kind} for one input: "
+                f"expected (1, ...) and {np.float32}"
+            )
+        return tuple(shape)
 
     def network(self, ctx: mx.Context, head: Optional[str] = None) -> gluon.SymbolBlock:
         """Return the network, ready to run on a device for any batch size.
@@ -250,6 +259,15 @@ def _infer_shapes(path: Path, symbol: mx.sym.Symbol, input_shape: Tuple[int, ...
     if None in shapes:
         raise VQVAEError(f"{path}: the graph does not accept its own input shape")
     return shapes
+
+
+def _infer_type(output: mx.sym.Symbol) -> Optional[type]:
+    """Return the type of a graph's only output for float32 inputs, or nothing if it does not take these."""
+    try:
+        types = output.infer_type(**dict.fromkeys(output.list_arguments(), np.float32))[1]
+    except mx.MXNetError:
+        return None
+    return types[0] if types else None
 
 
 def _check_parameters(component: Component) -> None:

@@ -69,6 +69,11 @@ class Predictor:
                 f"{folder}: the encoder makes encodings of {encoding}, "
                 f"the decoder takes {decoder.input_shape}; they are from different models"
             )
+        if decoder.output_shape("data") != self.image_shape:
+            raise VQVAEError(
+                f"{folder}: the decoder makes images of {decoder.output_shape('data')}, "
+                f"the encoder takes {self.image_shape}; they are from different models"
+            )
         self._encoder = encoder.network(ctx, "codes")
         self._decoder = decoder.network(ctx, "data")
 

@@ -86,18 +86,26 @@ inline bool is_graph(const std::string& text) {
 }
 
 /// Return the node of an encoder whose greatest row at each place is the head `codes`, or `codes` itself where the graph
-/// does not choose them so.
+/// does not choose them as the exporter's does.
 inline std::string find_likeness(const std::string& json) {
-  const Json graph = JsonReader(json).read().value();
-  const std::vector<Json>& nodes = graph.find("nodes")->items;
-  const auto is = [](const Json* value, const std::string& text) { return value && value->text == text; };
-  for (const Json& node : nodes) {
+  const Symbol symbol(json);
+  const std::optional<Json> graph = JsonReader(symbol.json()).read();  // what MXNet made of the file
+  if (!graph || !symbol.has_output("codes")) return "codes";
+  const std::vector<Json>& nodes = graph->find("nodes")->items;
+  const auto is = [](const Json& node, const std::string& key, const std::string& text) {
+    const Json* const value = node.find(key);
+    return value && value->text == text;
+  };
+  const auto has_only = [&](const Json& node, const std::string& key, const std::string& text) {
     const Json* const settings = node.find("attrs");
-    if (!is(node.find("name"), "codes") || !is(node.find("op"), "argmax") || !settings) continue;
-    const std::vector<Json>& inputs = node.find("inputs")->items;
-    if (settings->items.size() != 1 || !is(settings->find("axis"), "1") || inputs.size() != 1) continue;
-    const Json& source = nodes[inputs[0].items[0].number().value()];
-    if (is(source.find("op"), "Reshape")) return source.find("name")->text;
+    return settings && settings->items.size() == 1 && is(*settings, key, text);
+  };
+  const auto source = [&](const Json& node) { return nodes[node.find("inputs")->items[0].items[0].number().value()]; };
+  for (const Json& node : nodes) {
+    if (!is(node, "name", "codes") || !is(node, "op", "argmax") || !has_only(node, "axis", "1")) continue;
+    const Json rows = source(node);
+    if (!is(rows, "op", "Reshape") || !has_only(rows, "shape", "(0, 0, 0, 0)")) continue;
+    if (is(source(rows), "op", "Convolution")) return rows.find("name")->text;
   }
   return "codes";
 }
@@ -152,6 +160,7 @@ struct Component {
 
   Executor bind(const std::filesystem::path& folder, unsigned batch_size, const std::string& head) const {
     check_thread();
+    if (!Symbol(json).has_output(head)) throw Error((folder / symbol_name()).string() + ": has no output named " + head);
     Shape shape{batch_size};
     shape.insert(shape.end(), input_shape.begin(), input_shape.end());
     try {
@@ -237,7 +246,7 @@ inline std::filesystem::path find_model(const std::filesystem::path& folder) {
 ///
 /// Shapes are read from the files; results do not depend on the batch size. Move-only; one thread
 /// at a time may use it, and each thread may have its own. One that was moved from throws Error when it is used; moving
-/// one to itself changes nothing.
+/// one to itself changes nothing. Let it end before main does: MXNet does not outlive it.
 class Codec {
  public:
   /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
@@ -350,7 +359,10 @@ class Codec {
     Shape expected{batch_size};
     if (state_->gives_likeness) expected.push_back(output.size() == 4 ? output[1] : 0);
     expected.insert(expected.end(), codes_shape().begin(), codes_shape().end());
-    if (state_->codebook.shape[1] != decoder.input_shape[0] || output != expected) {
+    Shape images{batch_size};
+    images.insert(images.end(), image_shape().begin(), image_shape().end());
+    const bool fits = state_->codebook.shape[1] == decoder.input_shape[0] && output == expected;
+    if (!fits || state_->decoder.output_shape() != images) {
       throw Error(model.string() + ": encoder and decoder are from different models");
     }
   }
@@ -361,7 +373,9 @@ class Codec {
   }
 
   static unsigned checked(unsigned batch_size) {
-    if (batch_size == 0) throw Error("the batch size was given as 0: it must be at least 1");
+    if (batch_size == 0 || batch_size > 1'000'000) {
+      throw Error("the batch size was given as " + std::to_string(batch_size) + ": it must be from 1 to 1000000");
+    }
     return batch_size;
   }
 

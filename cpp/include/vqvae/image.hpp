@@ -244,6 +244,10 @@ inline std::string stored_deflate(const std::string& raw) {
 inline Image read_image(const std::filesystem::path& file, unsigned channels, unsigned height, unsigned width,
                         bool strict = false) {
   const std::string path = file.string(), content = read_file(file);
+  if (channels != 1 && channels != 3) {
+    throw Error(path + ": was asked for with " + std::to_string(channels) + " channels: image files have 1 or 3");
+  }
+  if (height == 0 || width == 0) throw Error(path + ": was asked for without pixels, as " + to_string({height, width}));
   detail::check_image(path, content);
   if (strict && channels == 1 && detail::has_colour(detail::decode_image(path, content, 3).bytes())) {
     throw Error(path + ": is a colour image, the model takes grayscale; convert it or leave out --strict");
@@ -278,6 +282,10 @@ inline void write_png(const std::filesystem::path& file, const Image& image) {
     throw Error(file.string() + ": only PNG files are written; let the name end in .png, not " + suffix);
   }
   const std::size_t area = std::size_t{image.height} * image.width;
+  if ((image.channels != 1 && image.channels != 3) || area == 0 || image.bytes.size() != image.channels * area) {
+    throw Error("an image was given with shape " + to_string({image.channels, image.height, image.width}) + " and " +
+                std::to_string(image.bytes.size()) + " bytes: a PNG takes (1 or 3, height, width)");
+  }
   std::string raw;
   for (std::size_t pixel = 0; pixel < area; ++pixel) {
     if (pixel % image.width == 0) raw += '\0';

@@ -10,6 +10,8 @@
 #include <nnvm/c_api.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -72,10 +74,23 @@ inline std::thread::id& only_thread() {
   return thread;
 }
 
+/// Whether MXNet has been used.
+inline std::atomic<bool>& is_used() {
+  static std::atomic<bool> used{false};
+  return used;
+}
+
 inline void check_thread() {
   if (only_thread() != std::thread::id{} && only_thread() != std::this_thread::get_id()) {
     throw Error("a thread used MXNet after another one had called compute_in_this_thread: only that one may");
   }
+  is_used() = true;
+}
+
+/// Return the value of an environment variable, or an empty text.
+inline std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
 }
 
 }  // namespace detail
@@ -84,14 +99,17 @@ inline void check_thread() {
 /// its own, which uses half of the cores.
 ///
 /// For programs in which only one thread uses MXNet, before anything else here; in other threads executors and images
-/// then throw Error. OMP_NUM_THREADS, where it is set, remains the number of cores; where MXNET_ENGINE_TYPE is set,
-/// nothing happens.
+/// then throw Error, and so does this after MXNet has been used. OMP_NUM_THREADS, where it is set, remains the number of
+/// cores; where MXNET_ENGINE_TYPE names another engine than NaiveEngine, nothing happens.
 inline void compute_in_this_thread() {
-  if (std::getenv("MXNET_ENGINE_TYPE")) return;
-  ::setenv("MXNET_ENGINE_TYPE", "NaiveEngine", 0);
+  const std::string engine = detail::environment("MXNET_ENGINE_TYPE");
+  if ((!engine.empty() && engine != "NaiveEngine") || detail::only_thread() == std::this_thread::get_id()) return;
+  if (detail::is_used()) throw Error("compute_in_this_thread was called after MXNet had been used: call it first");
+  detail::check_thread();
+  ::setenv("MXNET_ENGINE_TYPE", "NaiveEngine", 1);
   detail::only_thread() = std::this_thread::get_id();
   cpu_set_t cores;
-  if (!std::getenv("OMP_NUM_THREADS") && ::sched_getaffinity(0, sizeof cores, &cores) == 0) {
+  if (detail::environment("OMP_NUM_THREADS").empty() && ::sched_getaffinity(0, sizeof cores, &cores) == 0) {
     detail::check(MXSetNumOMPThreads(CPU_COUNT(&cores)));
   }
 }
@@ -133,6 +151,20 @@ class Symbol {
     return result;
   }
 
+  /// Return whether exactly one node with one output has a name.
+  bool has_output(const std::string& name) const {
+    SymbolHandle handle = nullptr;
+    detail::check(MXSymbolGetInternals(handle_.get(), &handle));
+    const detail::Owner<MXSymbolFree> owner(handle);
+    mx_uint count = 0;
+    const char** names = nullptr;
+    detail::check(MXSymbolListOutputs(handle, &count, &names));
+    return std::count(names, names + count, name + "_output") == 1;
+  }
+
+  /// Return the graph as JSON, without nodes that no head needs.
+  std::string json() const { return json(handle_.get()); }
+
   /// Return the attribute of a node, or an empty string.
   std::string attribute(const std::string& node, const std::string& name) const {
     mx_uint count = 0;
@@ -153,16 +185,20 @@ class Symbol {
     SymbolHandle handle = nullptr;
     if (MXGenBackendSubgraph(handle_.get(), "MKLDNN", &handle) != 0) return "";
     const detail::Owner<MXSymbolFree> owner(handle);
-    const char* text = nullptr;
-    detail::check(MXSymbolSaveToJSON(handle, &text));
-    const std::string json = text;
+    const std::string fused = json(handle);
     for (const char* more : {"\"with_bn\"", "\"with_sum\"", "\"_sg_mkldnn_fully_connected\""}) {
-      if (json.find(more) != std::string::npos) return "";
+      if (fused.find(more) != std::string::npos) return "";
     }
-    return json;
+    return fused;
   }
 
  private:
+  static std::string json(SymbolHandle handle) {
+    const char* text = nullptr;
+    detail::check(MXSymbolSaveToJSON(handle, &text));
+    return text;
+  }
+
   template <typename List>
   std::vector<std::string> list(List function) const {
     mx_uint count = 0;
@@ -260,6 +296,9 @@ class Executor {
     mx_uint axes = 0;
     detail::check(MXPredGetOutputShape(handle, 0, &sides, &axes));
     output_shape_.assign(sides, sides + axes);
+    int type = 0;
+    detail::check(MXPredGetOutputType(handle, 0, &type));
+    if (type != 0) throw Error("the output " + head + " is not float32");
   }
 
   Executor(Executor&&) noexcept = default;
@@ -299,8 +338,8 @@ class Executor {
   /// MXNET_SUBGRAPH_BACKEND is set, which decides instead.
   static std::string fuse(const std::string& json) {
     static const bool is_ours = [] {
-      const bool is_set = std::getenv("MXNET_SUBGRAPH_BACKEND");
-      ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 0);
+      const bool is_set = !detail::environment("MXNET_SUBGRAPH_BACKEND").empty();
+      if (!is_set) ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 1);
       return !is_set;
     }();
     return is_ours ? Symbol(json).fused() : "";

@@ -309,7 +309,7 @@ def test_damaged_models_are_refused_by_both_programs(copy, tmp_path, case):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)", "(0,1,28,28)", "(0, 1)"],
+    ["", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)", "(0,1,28,28)"],
 )
 def test_both_programs_read_shapes_alike(copy, text):
     path = copy / ENCODER / SYMBOL
@@ -320,6 +320,78 @@ def test_both_programs_read_shapes_alike(copy, text):
     assert all(result.returncode == 2 for result in results)
     assert results[0].stderr == results[1].stderr
     assert b"does not give the shape of data; export it with vqvae export" in results[0].stderr
+
+
+def find(nodes, name):
+    return next(number for number, node in enumerate(nodes) if node["name"] == name and node["op"] != "null")
+
+
+def cast(head, kind, name):
+    """A head under the name of another, in another type."""
+
+    def change(graph):
+        nodes = graph["nodes"]
+        number = find(nodes, head)
+        if name:
+            nodes[number]["name"] = "before"
+        nodes.append({"op": "Cast", "name": name or "cast", "attrs": {"dtype": kind}, "inputs": [[number, 0, 0]]})
+        graph["heads"] = [[len(nodes) - 1, 0, 0] if entry[0] == number else entry for entry in graph["heads"]]
+
+    return change
+
+
+def likeness_as(kind):
+    def change(graph):
+        nodes = graph["nodes"]
+        place = find(nodes, "vectorquantize0_likeness")
+        nodes.insert(place, {"op": "Cast", "name": "cast", "attrs": {"dtype": kind}, "inputs": nodes[place]["inputs"]})
+        for node in nodes[place + 1 :]:
+            node["inputs"] = [[source + (source >= place), *rest] for source, *rest in node["inputs"]]
+        nodes[place + 1]["inputs"] = [[place, 0, 0]]
+        graph["heads"] = [[source + (source >= place), *rest] for source, *rest in graph["heads"]]
+        graph["arg_nodes"] = [number for number, node in enumerate(nodes) if node["op"] == "null"]
+
+    return change
+
+
+def setting(name, key, value):
+    return lambda graph: graph["nodes"][find(graph["nodes"], name)]["attrs"].update({key: value})
+
+
+def rename(name, other):
+    return lambda graph: graph["nodes"][find(graph["nodes"], name)].update(name=other)
+
+
+LAST = "decoder_upconvolution2_deconvolution0"
+GRAPHS = {
+    "codes of another batch": (ENCODER, setting("codes", "axis", "0"), None),
+    "codes renamed": (ENCODER, rename("codes", "others"), "has no output named codes"),
+    "codes twice": (ENCODER, rename("encoder_relu0_fwd", "codes"), "has no output named codes"),
+    "codes as float64": (ENCODER, cast("codes", "float64", "codes"), None),
+    "likeness as float64": (ENCODER, likeness_as("float64"), None),
+    "likeness as float16": (ENCODER, likeness_as("float16"), None),
+    "images as float64": (DECODER, cast("data", "float64", "data"), None),
+    "images as float16": (DECODER, cast("data", "float16", "data"), None),
+    "images renamed": (DECODER, rename("data", "others"), "has no output named data"),
+    "smaller images": (DECODER, setting(LAST, "pad", "(2, 2)"), "are from different models"),
+    "larger images": (DECODER, setting(LAST, "stride", "(2, 2)"), "are from different models"),
+}
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_changed_graphs_are_refused_by_both_programs(copy, tmp_path, case):
+    part, change, words = GRAPHS[case]
+    path = copy / part / SYMBOL
+    graph = json.loads(path.read_text())
+    change(graph)
+    path.write_text(json.dumps(graph))
+    output = tmp_path / "out.png"
+    output.write_bytes(b"keep me")
+    for program in (run_python, run_cpp):
+        result = program("reconstruct", DIGITS[0], output, "--model", copy)
+        lines = result.stderr.decode().splitlines()
+        assert result.returncode == 2 and len(lines) == 1 and (words or "model") in lines[0], result.stderr
+    assert output.read_bytes() == b"keep me"
 
 
 def test_weights_that_the_manifest_contradicts_are_refused(run, tmp_path):
