@@ -126,7 +126,7 @@ def test_heads_are_operators_and_no_copies(exported):
 def test_the_codes_are_those_of_the_likeness(exported):
     symbol = mx.sym.load(str(exported / ENCODER / SYMBOL)).get_internals()
     outputs = [symbol[f"{name}_output"] for name in ("vectorquantize0_likeness", "codes", "encoder_tanh0_fwd")]
-    network = gluon.SymbolBlock(outputs, [mx.sym.var("data")])
+    network = gluon.SymbolBlock(outputs, [mx.sym.var("data", dtype="float32")])
     parameters = load_arrays(exported / ENCODER / PARAMETERS)
     network.collect_params().load_dict(parameters, mx.cpu(), ignore_extra=True)
     likeness, codes, z = (output.asnumpy() for output in network(mx.nd.array(to_unit(random_images(5)))))
