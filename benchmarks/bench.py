@@ -24,7 +24,7 @@ SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "memory
 #: What a contender reached, by unit; the first one is what a choice goes by.
 Figures = Dict[str, float]
 
-# For a program in which a single thread uses MXNet, see docs/performance.md.
+# As in a program that does not call compute_in_this_thread, see docs/performance.md.
 _OWN_THREADS = {"MXNET_ENGINE_TYPE": "ThreadedEnginePerDevice"}
 
 _LAYOUTS = [{"channels_last": False}, {"channels_last": True}]

@@ -127,9 +127,7 @@ vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& ex
   const vqvae::Image image = codec.read_image(options.words[1], options.strict);
   if (!options.explain && options.dump.empty()) return codec.encode(image);
   const std::vector<float> tensor = codec.to_tensor(image);
-  vqvae::Shape shape{1};
-  shape.insert(shape.end(), codec.image_shape().begin(), codec.image_shape().end());
-  if (options.explain) explanation = vqvae::explain(tensor, shape);
+  if (options.explain) explanation = vqvae::explain(tensor, vqvae::batched(1, codec.image_shape()));
   if (!options.dump.empty()) vqvae::write_file(options.dump, vqvae::detail::to_bytes(tensor));
   return codec.encode(image);
 }

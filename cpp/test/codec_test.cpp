@@ -50,7 +50,7 @@ void test_likeness() {
   const std::string json = vqvae::read_file(VQVAE_PRETRAINED "/model/vqvae.Encoder/model_0_newest-symbol.json");
   const auto found = [&](const std::string& old, const std::string& text) {
     std::string changed = json;
-    return vqvae::detail::find_likeness(changed.replace(changed.find(old), old.size(), text));
+    return vqvae::detail::find_likeness(vqvae::Symbol(changed.replace(changed.find(old), old.size(), text)));
   };
   check::that(found("data", "data") == "vectorquantize0_likeness", "codes are chosen from the likeness");
   check::that(found("\"argmax\"", "\"argmin\"") == "codes", "but not the least");

@@ -87,8 +87,7 @@ inline bool is_graph(const std::string& text) {
 
 /// Return the node of an encoder whose greatest row at each place is the head `codes`, or `codes` itself where the graph
 /// does not choose them as the exporter's does.
-inline std::string find_likeness(const std::string& json) {
-  const Symbol symbol(json);
+inline std::string find_likeness(const Symbol& symbol) {
   const std::optional<Json> graph = JsonReader(symbol.json()).read();  // what MXNet made of the file
   if (!graph || !symbol.has_output("codes")) return "codes";
   const std::vector<Json>& nodes = graph->find("nodes")->items;
@@ -114,23 +113,24 @@ inline std::string find_likeness(const std::string& json) {
 struct Component {
   std::string json, parameters;
   ArrayList arrays;
+  Symbol symbol;
   Shape input_shape;  // without the batch
 
   /// `part` is vqvae.Encoder or vqvae.Decoder.
   Component(const ModelFiles& files, const std::filesystem::path& part)
       : json(files.read(part / symbol_name())),
         parameters(files.read(part / parameters_name())),
-        arrays(parse_arrays(files.folder() / part / parameters_name(), parameters)) {
+        arrays(parse_arrays(files.folder() / part / parameters_name(), parameters)),
+        symbol(parse_graph((files.folder() / part / symbol_name()).string(), json)) {
     const std::string graph_path = (files.folder() / part / symbol_name()).string();
     const std::string arrays_path = (files.folder() / part / parameters_name()).string();
-    const Symbol symbol = parse_graph(graph_path, json);
     const std::vector<std::string> arguments = symbol.arguments();
     if (std::find(arguments.begin(), arguments.end(), "data") == arguments.end()) {
       throw Error(graph_path + ": has no input named data");
     }
     input_shape = parse_shape(symbol.attribute("data", "__shape__"));
     if (input_shape.empty()) throw Error(graph_path + ": does not give the shape of data; export it with vqvae export");
-    const std::vector<Shape> shapes = infer(graph_path, symbol);
+    const std::vector<Shape> shapes = infer(graph_path);
     std::vector<std::pair<std::string, Shape>> expected;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (arguments[i] != "data") expected.emplace_back("arg:" + arguments[i], shapes[i]);
@@ -160,11 +160,9 @@ struct Component {
 
   Executor bind(const std::filesystem::path& folder, unsigned batch_size, const std::string& head) const {
     check_thread();
-    if (!Symbol(json).has_output(head)) throw Error((folder / symbol_name()).string() + ": has no output named " + head);
-    Shape shape{batch_size};
-    shape.insert(shape.end(), input_shape.begin(), input_shape.end());
+    if (!symbol.has_output(head)) throw Error((folder / symbol_name()).string() + ": has no output named " + head);
     try {
-      return Executor(json, parameters, shape, head);
+      return Executor(json, parameters, batched(batch_size, input_shape), head);
     } catch (const Error& error) {
       throw Error((folder / symbol_name()).string() + ": MXNet cannot run the graph (" + error.what() + ")");
     }
@@ -174,11 +172,9 @@ struct Component {
   static std::string symbol_name() { return "model_0_newest-symbol.json"; }
   static std::string parameters_name() { return "model_0_newest-0000.params"; }
 
-  std::vector<Shape> infer(const std::string& graph_path, const Symbol& symbol) const {
-    Shape shape{1};
-    shape.insert(shape.end(), input_shape.begin(), input_shape.end());
+  std::vector<Shape> infer(const std::string& graph_path) const {
     try {
-      return symbol.infer_shapes(shape);
+      return symbol.infer_shapes(batched(1, input_shape));
     } catch (const Error&) {
       throw Error(graph_path + ": the graph does not accept its own input shape");
     }
@@ -345,7 +341,7 @@ class Codec {
 
   Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder)
-      : Codec(model, batch_size, encoder, decoder, detail::find_likeness(encoder.json)) {}
+      : Codec(model, batch_size, encoder, decoder, detail::find_likeness(encoder.symbol)) {}
 
   Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
@@ -356,13 +352,10 @@ class Codec {
                          encoder.bind(model / "vqvae.Encoder", batch_size, head),
                          decoder.bind(model / "vqvae.Decoder", batch_size, "data")}) {
     const Shape& output = state_->encoder.output_shape();
-    Shape expected{batch_size};
-    if (state_->gives_likeness) expected.push_back(output.size() == 4 ? output[1] : 0);
-    expected.insert(expected.end(), codes_shape().begin(), codes_shape().end());
-    Shape images{batch_size};
-    images.insert(images.end(), image_shape().begin(), image_shape().end());
-    const bool fits = state_->codebook.shape[1] == decoder.input_shape[0] && output == expected;
-    if (!fits || state_->decoder.output_shape() != images) {
+    Shape expected = codes_shape();
+    if (state_->gives_likeness) expected = batched(output.size() == 4 ? output[1] : 0, expected);
+    if (state_->codebook.shape[1] != decoder.input_shape[0] || output != batched(batch_size, expected) ||
+        state_->decoder.output_shape() != batched(batch_size, image_shape())) {
       throw Error(model.string() + ": encoder and decoder are from different models");
     }
   }

@@ -34,6 +34,13 @@ inline std::size_t volume(const Shape& shape) {
   return product;
 }
 
+/// Return the shape of a batch of tensors of a shape.
+inline Shape batched(unsigned size, const Shape& shape) {
+  Shape result{size};
+  result.insert(result.end(), shape.begin(), shape.end());
+  return result;
+}
+
 /// Return "(1, 28, 28)".
 inline std::string to_string(const Shape& shape) {
   std::string text = "(";

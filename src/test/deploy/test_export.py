@@ -263,12 +263,20 @@ def other_depth(model):
     shutil.copy(other / DECODER / "model_0-0000.params", model / DECODER / PARAMETERS)
 
 
+def change_graph(path, change):
+    graph = json.loads(path.read_text())
+    change(graph)
+    path.write_text(json.dumps(graph))
+
+
 def call_address(model):
     """A graph whose operator would call a function at an address."""
-    graph = json.loads((model / ENCODER / SYMBOL).read_text())
-    node = next(node for node in graph["nodes"] if node["op"] == "Activation")
-    node.update(op="_Native", attrs={"info": "0x41414141", "need_top_grad": "False"})
-    (model / ENCODER / SYMBOL).write_text(json.dumps(graph))
+
+    def change(graph):
+        node = next(node for node in graph["nodes"] if node["op"] == "Activation")
+        node.update(op="_Native", attrs={"info": "0x41414141", "need_top_grad": "False"})
+
+    change_graph(model / ENCODER / SYMBOL, change)
 
 
 DAMAGES = {
@@ -312,10 +320,7 @@ def test_damaged_models_are_refused_by_both_programs(copy, tmp_path, case):
     ["", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)", "(0,1,28,28)"],
 )
 def test_both_programs_read_shapes_alike(copy, text):
-    path = copy / ENCODER / SYMBOL
-    graph = json.loads(path.read_text())
-    graph["nodes"][0]["attrs"]["__shape__"] = text
-    path.write_text(json.dumps(graph))
+    change_graph(copy / ENCODER / SYMBOL, lambda graph: graph["nodes"][0]["attrs"].update(__shape__=text))
     results = [program("encode", DIGITS[0], "--model", copy) for program in (run_python, run_cpp)]
     assert all(result.returncode == 2 for result in results)
     assert results[0].stderr == results[1].stderr
@@ -326,15 +331,14 @@ def find(nodes, name):
     return next(number for number, node in enumerate(nodes) if node["name"] == name and node["op"] != "null")
 
 
-def cast(head, kind, name):
-    """A head under the name of another, in another type."""
+def cast(head, kind):
+    """The same head in another type."""
 
     def change(graph):
         nodes = graph["nodes"]
         number = find(nodes, head)
-        if name:
-            nodes[number]["name"] = "before"
-        nodes.append({"op": "Cast", "name": name or "cast", "attrs": {"dtype": kind}, "inputs": [[number, 0, 0]]})
+        nodes[number]["name"] = "before"
+        nodes.append({"op": "Cast", "name": head, "attrs": {"dtype": kind}, "inputs": [[number, 0, 0]]})
         graph["heads"] = [[len(nodes) - 1, 0, 0] if entry[0] == number else entry for entry in graph["heads"]]
 
     return change
@@ -367,11 +371,11 @@ GRAPHS = {
     "codes of another batch": (ENCODER, setting("codes", "axis", "0"), None),
     "codes renamed": (ENCODER, rename("codes", "others"), "has no output named codes"),
     "codes twice": (ENCODER, rename("encoder_relu0_fwd", "codes"), "has no output named codes"),
-    "codes as float64": (ENCODER, cast("codes", "float64", "codes"), None),
+    "codes as float64": (ENCODER, cast("codes", "float64"), None),
     "likeness as float64": (ENCODER, likeness_as("float64"), None),
     "likeness as float16": (ENCODER, likeness_as("float16"), None),
-    "images as float64": (DECODER, cast("data", "float64", "data"), None),
-    "images as float16": (DECODER, cast("data", "float16", "data"), None),
+    "images as float64": (DECODER, cast("data", "float64"), None),
+    "images as float16": (DECODER, cast("data", "float16"), None),
     "images renamed": (DECODER, rename("data", "others"), "has no output named data"),
     "smaller images": (DECODER, setting(LAST, "pad", "(2, 2)"), "are from different models"),
     "larger images": (DECODER, setting(LAST, "stride", "(2, 2)"), "are from different models"),
@@ -381,10 +385,7 @@ GRAPHS = {
 @pytest.mark.parametrize("case", GRAPHS)
 def test_changed_graphs_are_refused_by_both_programs(copy, tmp_path, case):
     part, change, words = GRAPHS[case]
-    path = copy / part / SYMBOL
-    graph = json.loads(path.read_text())
-    change(graph)
-    path.write_text(json.dumps(graph))
+    change_graph(copy / part / SYMBOL, change)
     output = tmp_path / "out.png"
     output.write_bytes(b"keep me")
     for program in (run_python, run_cpp):
