@@ -18,10 +18,14 @@ find_python() {
 
 # System packages are looked for by what they bring, so that any way of installing them will do.
 missing_packages() {
-  has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p 2>/dev/null | grep -q "$1"; }
-  has_library 'libgomp\.so\.1' || echo libgomp1      # MXNet's threads
-  has_library 'libGL\.so\.1' || echo libgl1          # OpenCV, which gluoncv imports
-  has_library 'libglib-2\.0\.so\.0' || echo libglib2.0-0
+  # The list is read to its end: a reader that leaves at the first match ends ldconfig by SIGPIPE, and
+  # with pipefail a library that is there would now and then be taken for missing.
+  local libraries
+  libraries=$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null) || true
+  has_library() { [[ $libraries == *"$1 "* ]]; }
+  has_library libgomp.so.1 || echo libgomp1      # MXNet's threads
+  has_library libGL.so.1 || echo libgl1          # OpenCV, which gluoncv imports
+  has_library libglib-2.0.so.0 || echo libglib2.0-0
   command -v c++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
   command -v cmake >/dev/null || echo cmake

@@ -372,6 +372,19 @@ def test_what_a_machine_lacks_is_told_in_a_line(tmp_path, script, present, missi
     assert not (checkout / ".venv").exists()
 
 
+def test_a_long_list_of_libraries_is_read_to_its_end(tmp_path):
+    # A reader that left at the first match ended ldconfig by SIGPIPE; libgomp1 was then said to be missing, now and then.
+    names = "libgomp.so.1 libGL.so.1 libglib-2.0.so.0 "
+    script = f"#!/bin/bash\nprintf '%s\\n%1000000s' '{names}' x && touch \"$0.ended\"\n"
+    (tmp_path / "ldconfig").write_text(script)
+    (tmp_path / "ldconfig").chmod(0o755)
+    shell = f"set -euo pipefail; . '{ROOT}/tools/setup.sh'; missing_packages"
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = subprocess.run(["bash", "-c", shell], env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert (tmp_path / "ldconfig.ended").exists()
+
+
 @BOTH
 def test_paths_may_hold_anything(run, exported, tmp_path):
     folder = tmp_path / "ein Modell, 模型 é"
