@@ -373,7 +373,7 @@ def test_what_a_machine_lacks_is_told_in_a_line(tmp_path, script, present, missi
 
 
 def test_a_long_list_of_libraries_is_read_to_its_end(tmp_path):
-    # A reader that left at the first match ended ldconfig by SIGPIPE; libgomp1 was then said to be missing, now and then.
+    # A reader that left at the first match ended ldconfig by SIGPIPE: now and then libgomp1 was said to be missing.
     names = "libgomp.so.1 libGL.so.1 libglib-2.0.so.0 "
     script = f"#!/bin/bash\nprintf '%s\\n%1000000s' '{names}' x && touch \"$0.ended\"\n"
     (tmp_path / "ldconfig").write_text(script)
