@@ -215,7 +215,7 @@ inline Codes most_alike(const float* likeness, unsigned rows, std::size_t places
   for (unsigned row = 1; row < rows; ++row) {
     const float* const values = likeness + row * places;
     for (std::size_t i = 0; i < places; ++i) {
-      const bool more = values[i] > most[i] || (std::isnan(values[i]) && !std::isnan(most[i]));
+      const bool more = !(values[i] <= most[i]) && !std::isnan(most[i]);
       most[i] = more ? values[i] : most[i];
       codes[i] = more ? static_cast<int>(row) : codes[i];
     }
