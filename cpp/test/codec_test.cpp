@@ -57,6 +57,7 @@ void test_likeness() {
   check::that(found("\"axis\": \"1\"", "\"axis\": \"2\"") == "codes", "nor of another axis");
   check::that(found("\"axis\": \"1\"", "\"axis\": \"1\", \"keepdims\": \"True\"") == "codes", "nor in another shape");
   check::that(found("\"codes\"", "\"others\"") == "codes", "nor under another name");
+  check::that(found("\"begin\": \"(None,)\"", "\"begin\": \"(1,)\"") == "codes", "nor of some images");
 }
 
 void test_refusals(vqvae::Codec& codec) {

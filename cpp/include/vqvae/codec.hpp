@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -95,15 +96,16 @@ inline std::string find_likeness(const Symbol& symbol) {
     const Json* const value = node.find(key);
     return value && value->text == text;
   };
-  const auto has_only = [&](const Json& node, const std::string& key, const std::string& text) {
+  const auto has_only = [&](const Json& node, const std::map<std::string, std::string>& wanted) {
     const Json* const settings = node.find("attrs");
-    return settings && settings->items.size() == 1 && is(*settings, key, text);
+    return settings && settings->items.size() == wanted.size() &&
+           std::all_of(wanted.begin(), wanted.end(), [&](const auto& pair) { return is(*settings, pair.first, pair.second); });
   };
   const auto source = [&](const Json& node) { return nodes[node.find("inputs")->items[0].items[0].number().value()]; };
   for (const Json& node : nodes) {
-    if (!is(node, "name", "codes") || !is(node, "op", "argmax") || !has_only(node, "axis", "1")) continue;
+    if (!is(node, "name", "codes") || !is(node, "op", "argmax") || !has_only(node, {{"axis", "1"}})) continue;
     const Json rows = source(node);
-    if (!is(rows, "op", "Reshape") || !has_only(rows, "shape", "(0, 0, 0, 0)")) continue;
+    if (!is(rows, "op", "slice") || !has_only(rows, {{"begin", "(None,)"}, {"end", "(None,)"}})) continue;
     if (is(source(rows), "op", "Convolution")) return rows.find("name")->text;
   }
   return "codes";
