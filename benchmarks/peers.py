@@ -3,6 +3,7 @@
 Runs in the environment of requirements.txt; run.py calls its functions through worker.py. Images enter as bytes and
 leave as floats in [0, 1], as in vqvae_gluon.Predictor. OMP_NUM_THREADS says how many threads to use.
 """
+import contextlib
 import os
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of compilers beside what is timed
@@ -53,7 +54,7 @@ def prepare() -> Dict[str, Dict[str, float]]:
     images = _unit(np.load("golden-images.npy"))
     with torch.inference_mode():
         outputs = {"torch": [output.numpy() for output in load_model(WEIGHTS)(torch.from_numpy(images))]}
-    outputs["onnx"] = _session().run(None, {"images": images})
+    outputs["onnx"] = _session(_THREADS).run(None, {"images": images})
     return {name: _agreement(*output) for name, output in outputs.items()}
 
 
@@ -131,11 +132,8 @@ def bulk_torch(batch: int, channels_last: bool, images: int, callers: int = 1) -
         for source, place in zip(sources, places):
             place.copy_(model(source / 255)[0])
 
-    torch.set_num_threads(max(1, _THREADS // callers))
-    try:
+    with _torch_threads(max(1, _THREADS // callers)):
         return rate(lambda: _share(reconstruct, images, callers), images)
-    finally:
-        torch.set_num_threads(_THREADS)
 
 
 def bulk_onnx(batch: int, images: int, callers: int = 1) -> Dict[str, float]:
@@ -159,15 +157,25 @@ def _share(work: Callable[[slice], None], images: int, callers: int) -> None:
 
 
 @torch.inference_mode()
-def latency_torch(channels_last: bool, images: int) -> Dict[str, float]:
+def latency_torch(channels_last: bool, images: int, threads: int) -> Dict[str, float]:
     """Return percentiles of the milliseconds for test images, one at a time."""
     model, pixels = _predictor(channels_last), _bytes("test")
-    return latencies(lambda i: model(torch.from_numpy(pixels[i : i + 1]) / 255)[0].numpy(), images)
+    with _torch_threads(threads):
+        return latencies(lambda i: model(torch.from_numpy(pixels[i : i + 1]) / 255)[0].numpy(), images)
 
 
-def latency_onnx(images: int) -> Dict[str, float]:
+@contextlib.contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_THREADS)
+
+
+def latency_onnx(images: int, threads: int) -> Dict[str, float]:
     """Return percentiles of the milliseconds for test images, one at a time."""
-    session, pixels = _session(), _bytes("test")
+    session, pixels = _session(threads), _bytes("test")
     return latencies(lambda i: session.run(["reconstructions"], {"images": _unit(pixels[i : i + 1])}), images)
 
 
@@ -178,7 +186,7 @@ def _predictor(channels_last: bool) -> VQVAE:
 
 
 @lru_cache(maxsize=None)
-def _session(threads: int = _THREADS) -> onnxruntime.InferenceSession:
+def _session(threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(ONNX, options, providers=["CPUExecutionProvider"])

@@ -39,6 +39,12 @@ COMPARISONS = (
         for theirs, required in (("PyTorch", 1.5), (_ONNX, 1.2))
         for unit in ("p50 ms", "p99 ms")
     ),
+    *(
+        Comparison("one at a time", f"{unit}, {threads}", "ours, C++", theirs, None)
+        for theirs in ("PyTorch", _ONNX)
+        for threads in ("one thread", "all threads")
+        for unit in ("p50 ms", "p99 ms")
+    ),
     Comparison(_START, "s", "ours, C++", "PyTorch", 5.0),
     *(
         Comparison("imports", "s", ours, "import mxnet", required)

@@ -2,10 +2,11 @@
 
 Usage: .venv/bin/python benchmarks/run.py [--rounds 5] [--quick] [--only training,latency]     (after bash build.sh)
 
-The contenders take turns, round after round, on the same number of threads (OMP_NUM_THREADS, else every core). Each
-works in a process of its own, and while one is timed the others wait. The first round warms up and is not counted.
-The results go to benchmarks/results/<date>.json and .png; those of --only bear its names. Absolute figures hold for
-one machine at one time.
+The contenders take turns, round after round, on the same number of threads (OMP_NUM_THREADS, else every core); for one
+image at a time each is measured on one thread, too, and its better figures count. Each works in a process of its own,
+and while one is timed the others wait. The first round warms up and is not counted. The results go to
+benchmarks/results/<date>.json and .png; those of --only bear its names. Absolute figures hold for one machine at one
+time.
 """
 import argparse
 import json
