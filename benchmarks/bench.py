@@ -41,6 +41,7 @@ class Sizes(NamedTuple):
     trial: int = 2_000
     bulk_batches: Tuple[int, ...] = (16, 32, 50, 100, 250, 500, 1000)
     single: int = 2_000
+    single_turns: int = 5
     starts: int = 3
     target_mse: float = 0.0040
     target_training: int = 50_000
@@ -51,15 +52,19 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes()
-QUICK = Sizes(1_000, 200, 100, (16, 100), 50, 1, 0.09, 2_000, 500, 512, (32, 128), (28, 64))
+QUICK = Sizes(1_000, 200, 100, (16, 100), 50, 1, 1, 0.09, 2_000, 500, 512, (32, 128), (28, 64))
 
 
 class Measurement(NamedTuple):
-    """One kind of work and those who do it; each call measures one of them once."""
+    """One kind of work and those who do it; each call measures one of them once.
+
+    ``turns`` counts how often each has its turn in a round; ``warm_up`` says whether one round more does not count.
+    """
 
     work: str
     contenders: Dict[str, Callable[[], Figures]]
     warm_up: bool = True
+    turns: int = 1
 
 
 class Bench:
@@ -216,7 +221,8 @@ class Bench:
         }
         either = {name: partial(self._on_one_or_all, measure, images) for name, measure in contenders.items()}
         ours = partial(self._ours.call, "latency", images=images)
-        yield Measurement("one at a time", {**either, "ours, Python": ours})
+        # A turn takes seconds, and what cores cost each other changes within seconds, see docs/performance.md.
+        yield Measurement("one at a time", {**either, "ours, Python": ours}, turns=self.sizes.single_turns)
 
     def _on_one_or_all(self, measure: Callable[..., Figures], images: int) -> Figures:
         """Return the figures on one thread or on all, whichever has the better median, and those of both beside."""

@@ -110,17 +110,15 @@ def _spread(values: Sequence[float]) -> Dict[str, float]:
 
 def format_table(rows: Sequence[Row]) -> str:
     """Return a Markdown table of :func:`summarize`: medians, and in brackets the spread over the rounds."""
-    lines = [["work", "unit", "ours", "theirs", "ratio", "required", "met"]]
+    lines = [["work", "ours", "theirs", "ratio", "asked"]]
     for row in rows:
         lines.append(
             [
                 row["work"],
-                row["unit"],
-                f"{row['our_name']}: {_format(row['ours'])}",
+                f"{row['our_name']}: {_format(row['ours'])} {row['unit']}",
                 f"{row['their_name']}: {_format(row['theirs'])}",
                 _format(row["ratio"]),
-                "" if row["required"] is None else f"{row['required']:.2f}",
-                {None: "", True: "yes", False: "no"}[row["met"]],
+                "" if row["required"] is None else f"{row['required']:.3g}, {'met' if row['met'] else '**missed**'}",
             ]
         )
     return _align(lines)
@@ -140,7 +138,7 @@ def _cell(value: Any) -> str:
 
 def _format(spread: Dict[str, float]) -> str:
     median, low, high = (f"{spread[name]:,.0f}" if spread[name] >= 1000 else f"{spread[name]:.3g}" for name in spread)
-    return f"{median} [{low}-{high}]"
+    return f"{median} [{low} to {high}]"
 
 
 def _align(lines: Sequence[Sequence[str]]) -> str:

@@ -40,9 +40,10 @@ def main() -> None:
         versions, idle = bench.versions(), bench.idle_share()
         bench.close()
     rows = summarize(rounds)
-    for table in (format_table(rows), format_memory(memory)):
-        print(f"\n{table}" if table else "")
-    print(f"\nWaiting processes used {idle:.2%} of a core while others were measured.")
+    for table in filter(None, (format_table(rows), format_memory(memory))):
+        print(f"\n{table}")
+    print("\nOne at a time, if nothing else is said: the better of one thread and all, by the median of a turn.")
+    print(f"Waiting processes used {idle:.2%} of a core while others were measured.")
     result = {
         "date": datetime.now().isoformat(timespec="seconds"),
         "commit": _output("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
@@ -132,10 +133,10 @@ def _measure(bench: Bench, sections: List[str], rounds: int) -> Dict[str, Dict[s
     measurements = [measurement for name in sections for measurement in bench.measurements(name)]
     results = {m.work: {name: [] for name in m.contenders} for m in measurements}
     for number in range(rounds + 1):
-        for work, contenders, warm_up in measurements:
+        for work, contenders, warm_up, turns in measurements:
             if number == 0 and not warm_up:
                 continue
-            for name, contender in contenders.items():
+            for name, contender in list(contenders.items()) * (turns if number else 1):
                 figures = bench.measure(contender)
                 print(f"round {number}: {work}, {name}: {_short(figures)}", flush=True)
                 if number:
