@@ -23,7 +23,8 @@ class DenseLayerChannelReduction(HybridBlock):
     ----------
     in_channels, out_channels : int
     width : int
-        The channels at which halving ends: ``in_channels`` / 2^k for some k of at least 1.
+        The channels at which halving ends: ``in_channels`` / 2^k for some k of at least 1. Each number that is halved
+        on the way must be a multiple of 4.
 
     Raises
     ------
