@@ -71,6 +71,12 @@ struct Deleter {
 template <int (*Free)(void*)>
 using Owner = std::unique_ptr<void, Deleter<Free>>;
 
+/// Waits, when the process ends, for what MXNet's threads still have to free. They free a predictor whenever they come to
+/// it, and a fused convolution ends the process with an error where oneDNN's memory is gone already.
+struct WaitAtExit {
+  ~WaitAtExit() { MXNDArrayWaitAll(); }
+};
+
 }  // namespace detail
 
 namespace detail {
@@ -337,6 +343,7 @@ class Executor {
     if (!handle_) throw Error("an executor was used after it was moved from");
     std::vector<float> values(volume(output_shape_));
     detail::check(MXPredGetOutput(handle_.get(), 0, values.data(), static_cast<mx_uint>(values.size())));
+    static const detail::WaitAtExit wait;  // made after what oneDNN keeps, and so gone before it
     return values;
   }
 
