@@ -317,7 +317,10 @@ def test_damaged_models_are_refused_by_both_programs(copy, tmp_path, case):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)", "(0,1,28,28)"],
+    [
+        *("", "(0, 1, 28. 28)", "(0, 1, 28, 28", "(0, 0, 28, 28)", "(2, 1, 28, 28)", "(0, 1, 28, 028)"),
+        *("(0,1,28,28)", "(0, 1)"),
+    ],
 )
 def test_both_programs_read_shapes_alike(copy, text):
     change_graph(copy / ENCODER / SYMBOL, lambda graph: graph["nodes"][0]["attrs"].update(__shape__=text))
