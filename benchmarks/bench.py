@@ -211,12 +211,12 @@ class Bench:
 
     def _latency(self) -> Iterator[Measurement]:
         images = self.sizes.single
-        torch = partial(self._torch.call, "latency_torch", images=images)
-        layout = self._choose("one at a time, PyTorch", _LAYOUTS, partial(torch, threads=self._threads))
+        torch = partial(self._torch.call, "latency_torch")
+        trial = partial(torch, images=images, threads=self._threads)
         contenders = {
             "ours, C++": self._latency_program,
             "ours, C++, MXNet's threads": partial(self._latency_program, **_OWN_THREADS),
-            "PyTorch": partial(self._torch.call, "latency_torch", **layout),
+            "PyTorch": partial(torch, **self._choose("one at a time, PyTorch", _LAYOUTS, trial)),
             "ONNX Runtime": partial(self._onnx.call, "latency_onnx"),
         }
         either = {name: partial(self._on_one_or_all, measure, images) for name, measure in contenders.items()}

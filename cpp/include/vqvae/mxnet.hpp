@@ -77,10 +77,6 @@ struct WaitAtExit {
   ~WaitAtExit() { MXNDArrayWaitAll(); }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 /// The one thread that may use MXNet; none if every thread may.
 inline std::thread::id& only_thread() {
   static std::thread::id thread;
