@@ -55,6 +55,11 @@ def codebook_rows(F, codes, codebook, num_embeddings: int, embedding_dim: int):
     return F.transpose(rows, axes=(0, 3, 1, 2))
 
 
+def mean_square(F, differences):
+    """Return (N,): the means of the squares of (N, D, H, W) numbers."""
+    return F.mean(F.square(differences), axis=(1, 2, 3))
+
+
 def vector_sums(F, z, codes, num_embeddings: int, embedding_dim: int):
     """Return (K, D + 1): the sum of the vectors of each code and, last, how many there are.
 
@@ -137,19 +142,20 @@ class VectorQuantizer(HybridBlock):
         # z - sg(z) is exactly zero, so the value is the codebook row itself; sg(rows - z) + z
         # would be off by a rounding, and training would see other numbers than prediction.
         quantized = fixed + (z - F.BlockGrad(z))
-        commitment_loss = F.mean(F.square(fixed - z), axis=(1, 2, 3))
-        if self.update == "ema":  # the same number, and nothing to pass a gradient to
-            codebook_loss = F.BlockGrad(commitment_loss)
-        else:
-            codebook_loss = F.mean(F.square(rows - F.BlockGrad(z)), axis=(1, 2, 3))
+        commitment_loss = mean_square(F, fixed - z)
+        # With 'ema' the same number, and nothing to pass a gradient to.
+        is_fixed = self.update == "ema"
+        codebook_loss = F.BlockGrad(commitment_loss) if is_fixed else mean_square(F, rows - F.BlockGrad(z))
         return quantized, codes, commitment_loss, codebook_loss
 
 
 class NearestRow(HybridBlock):
     """The prediction form of a :class:`VectorQuantizer`, sharing its codebook.
 
-    (N, D, H, W) float32 -> quantized (N, D, H, W) and codes (N, H, W), without losses. In its graph ``likeness``
-    (N, K, H, W) stands for those who choose the codes themselves, as the C++ layer does.
+    (N, D, H, W) float32 -> what :class:`Quantized` names, where ``quantized`` is the codebook rows alone and
+    the losses have the gradients of EMADL's layer, whatever the update rule. In its graph ``likeness`` (N, K, H, W)
+    stands for those who choose the codes themselves, as the C++ layer does, and the codes are called ``codes``,
+    without a prefix.
     """
 
     def __init__(self, quantizer: VectorQuantizer) -> None:
@@ -164,8 +170,10 @@ class NearestRow(HybridBlock):
         # thread otherwise.
         alike = likeness(F, z, embeddings, self._size[0])
         alike = F.slice(alike, begin=(None,), end=(None,), name="likeness")
-        codes = F.argmax(alike, axis=1)
-        return codebook_rows(F, codes, embeddings, *self._size), codes
+        with mx.name.NameManager():  # which adds no prefix
+            codes = F.argmax(alike, axis=1, name="codes")
+        rows = codebook_rows(F, codes, embeddings, *self._size)
+        return rows, codes, mean_square(F, F.BlockGrad(rows) - z), mean_square(F, rows - F.BlockGrad(z))
 
 
 class CodebookAverages:

@@ -76,7 +76,8 @@ class VQVAE(HybridBlock):
 class EncodingNetwork(HybridBlock):
     """The part of a model that is exported as ``vqvae.Encoder``.
 
-    (N, C, H, W) in [0, 1] -> heads ``encoding`` (N, D, h, w) and ``codes`` (N, h, w).
+    (N, C, H, W) in [0, 1] -> heads ``encoding`` (N, D, h, w), ``commitment_loss`` (N,) and ``codebook_loss`` (N,), as
+    EMADL's ``VectorQuantize`` gives them. The codes (N, h, w) are the output ``codes`` inside its graph.
     """
 
     def __init__(self, model: VQVAE) -> None:
@@ -85,8 +86,9 @@ class EncodingNetwork(HybridBlock):
         self.nearest = NearestRow(model.quantizer)
 
     def hybrid_forward(self, F, data):
-        encoding, codes = self.nearest(self.encoder(data))
-        return F.identity(encoding, name="encoding"), F.identity(codes, name="codes")
+        encoding, _, *losses = self.nearest(self.encoder(data))
+        heads = zip(("encoding", "commitment_loss", "codebook_loss"), (encoding, *losses))
+        return tuple(F.identity(head, name=name) for name, head in heads)
 
 
 class DecodingNetwork(HybridBlock):

@@ -47,10 +47,13 @@ def test_symbol_block_loads_what_the_model_computes(exported):
     model = make_model()
     images = mx.nd.array(to_unit(random_images(5)))
     expected = model(images)
-    encoding, codes = imports(exported, ENCODER)(images)
-    np.testing.assert_array_equal(codes.asnumpy(), expected.codes.asnumpy())
+    encoding, commitment_loss, codebook_loss = imports(exported, ENCODER)(images)
     codebook = model.quantizer.embeddings.data().asnumpy()
-    np.testing.assert_array_equal(encoding.asnumpy(), codebook[codes.asnumpy().astype(int)].transpose(0, 3, 1, 2))
+    rows = codebook[expected.codes.asnumpy().astype(int)].transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(encoding.asnumpy(), rows)
+    errors = np.square(rows.astype(np.float64) - expected.z.asnumpy()).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(commitment_loss.asnumpy(), errors, rtol=1e-5)
+    np.testing.assert_allclose(codebook_loss.asnumpy(), errors, rtol=1e-5)
     images = imports(exported, DECODER)(encoding)
     np.testing.assert_allclose(images.asnumpy(), expected.reconstruction.asnumpy(), rtol=1e-5, atol=1e-6)
 
@@ -58,7 +61,8 @@ def test_symbol_block_loads_what_the_model_computes(exported):
 def test_inputs_and_heads_have_emadls_names(exported):
     encoder = mx.sym.load(str(exported / ENCODER / SYMBOL))
     decoder = mx.sym.load(str(exported / DECODER / SYMBOL))
-    assert encoder.list_outputs() == ["encoding_output", "codes_output"]
+    assert encoder.list_outputs() == ["encoding_output", "commitment_loss_output", "codebook_loss_output"]
+    assert encoder.get_internals().list_outputs().count("codes_output") == 1
     assert decoder.list_outputs() == ["data_output"]
     for symbol, shape in ((encoder, (1, 28, 28)), (decoder, (16, 7, 7))):
         assert symbol.list_arguments()[0] == "data"
@@ -334,28 +338,21 @@ def find(nodes, name):
     return next(number for number, node in enumerate(nodes) if node["name"] == name and node["op"] != "null")
 
 
-def cast(head, kind):
-    """The same head in another type."""
+def cast(name, kind):
+    """The output of a node in another type, under its name."""
 
     def change(graph):
         nodes = graph["nodes"]
-        number = find(nodes, head)
+        number = find(nodes, name)
+
+        def moved(entries):
+            return [[source + (source >= number), *rest] for source, *rest in entries]
+
+        for node in nodes[number + 1 :]:
+            node["inputs"] = moved(node["inputs"])
         nodes[number]["name"] = "before"
-        nodes.append({"op": "Cast", "name": head, "attrs": {"dtype": kind}, "inputs": [[number, 0, 0]]})
-        graph["heads"] = [[len(nodes) - 1, 0, 0] if entry[0] == number else entry for entry in graph["heads"]]
-
-    return change
-
-
-def likeness_as(kind):
-    def change(graph):
-        nodes = graph["nodes"]
-        place = find(nodes, "vectorquantize0_likeness")
-        nodes.insert(place, {"op": "Cast", "name": "cast", "attrs": {"dtype": kind}, "inputs": nodes[place]["inputs"]})
-        for node in nodes[place + 1 :]:
-            node["inputs"] = [[source + (source >= place), *rest] for source, *rest in node["inputs"]]
-        nodes[place + 1]["inputs"] = [[place, 0, 0]]
-        graph["heads"] = [[source + (source >= place), *rest] for source, *rest in graph["heads"]]
+        nodes.insert(number + 1, {"op": "Cast", "name": name, "attrs": {"dtype": kind}, "inputs": [[number, 0, 0]]})
+        graph["heads"] = moved(graph["heads"])
         graph["arg_nodes"] = [number for number, node in enumerate(nodes) if node["op"] == "null"]
 
     return change
@@ -375,8 +372,8 @@ GRAPHS = {
     "codes renamed": (ENCODER, rename("codes", "others"), "has no output named codes"),
     "codes twice": (ENCODER, rename("encoder_relu0_fwd", "codes"), "has no output named codes"),
     "codes as float64": (ENCODER, cast("codes", "float64"), None),
-    "likeness as float64": (ENCODER, likeness_as("float64"), None),
-    "likeness as float16": (ENCODER, likeness_as("float16"), None),
+    "likeness as float64": (ENCODER, cast("vectorquantize0_convolution0", "float64"), None),
+    "likeness as float16": (ENCODER, cast("vectorquantize0_convolution0", "float16"), None),
     "images as float64": (DECODER, cast("data", "float64"), None),
     "images as float16": (DECODER, cast("data", "float16"), None),
     "images renamed": (DECODER, rename("data", "others"), "has no output named data"),
