@@ -1,0 +1,46 @@
+"""The loss graphs that EMADL's programs load beside each network.
+
+Their inputs are ``data0``, ``data1`` and so on; batches come first in all of them. They have no parameters.
+"""
+from pathlib import Path
+
+import mxnet as mx
+
+from ..files import write_bytes
+from ..training.trainer import reconstruction_error
+from .artifacts import load_arrays
+
+
+def vqvae_loss(beta: float, kind: str = "mse") -> mx.sym.Symbol:
+    """Return EMADL's loss of a VQ-VAE: heads ``total`` (N,), the training's loss, and its term ``reconstruction`` (N,).
+
+    Inputs: prediction and label (N, ...) in [0, 1], commitment loss (N,), codebook loss (N,). ``beta`` and ``kind``
+    ('mse' or 'bce'): see :class:`Recipe`.
+    """
+    with mx.name.NameManager():  # whose counts start anew, so that equal graphs have equal names
+        prediction, label, commitment, codebook = (mx.sym.var(f"data{i}") for i in range(4))
+        error = reconstruction_error(mx.sym, prediction, label, kind)
+        reconstruction = mx.sym.sum(error, axis=0, exclude=True, name="reconstruction")
+        total = mx.sym.elemwise_add(reconstruction, beta * commitment + codebook, name="total")
+        return mx.sym.Group([total, reconstruction])
+
+
+def judge_loss() -> mx.sym.Symbol:
+    """Return a classifier's loss: head ``loss`` (N,), minus the logarithm of the label's probability.
+
+    Inputs: probabilities (N, K), labels (N,).
+    """
+    with mx.name.NameManager():
+        probabilities, label = mx.sym.var("data0"), mx.sym.var("data1")
+        return mx.sym.negative(mx.sym.log(mx.sym.pick(probabilities, label, axis=1)), name="loss")
+
+
+def export_loss(path: Path, loss: mx.sym.Symbol) -> None:
+    """Write ``<path>_loss-symbol.json`` and ``<path>_loss-0000.params``, an empty list of arrays.
+
+    Raises VQVAEError if they cannot be written.
+    """
+    write_bytes(Path(f"{path}_loss-symbol.json"), loss.tojson().encode())
+    parameters = Path(f"{path}_loss-0000.params")
+    mx.nd.save(str(parameters), [])
+    load_arrays(parameters)  # MXNet does not say when a disk is full
