@@ -18,11 +18,13 @@ from gluoncv.utils import LRScheduler  # noqa: E402
 from mxnet import autograd, gluon  # noqa: E402
 
 from vqvae_gluon import load_dataset  # noqa: E402
-from vqvae_gluon.data import batches, to_unit  # noqa: E402
+from vqvae_gluon.data import Dataset, batches, to_unit  # noqa: E402
+from vqvae_gluon.deploy.artifacts import NEWEST  # noqa: E402
 from vqvae_gluon.deploy.export import export_network  # noqa: E402
-from vqvae_gluon.deploy.judge import PARAMETERS, SYMBOL, Judge  # noqa: E402
+from vqvae_gluon.deploy.judge import Judge  # noqa: E402
+from vqvae_gluon.deploy.loss import export_loss, judge_loss  # noqa: E402
 from vqvae_gluon.files import sha256, write_bytes  # noqa: E402
-from vqvae_gluon.nn.lenet import LeNet  # noqa: E402
+from vqvae_gluon.nn.lenet import LeNet, ReadingNetwork  # noqa: E402
 
 EPOCHS, BATCH, SEED = 12, 128, 0
 
@@ -31,14 +33,20 @@ def main(folder: Path) -> None:
     """Train, export and measure."""
     dataset = load_dataset("mnist")
     network = train(dataset.train.images, dataset.train.labels)
+    export(network, dataset, folder)
+
+
+def export(network: LeNet, dataset: Dataset, folder: Path) -> None:
+    """Write a network's files and manifest to a folder and measure it."""
     folder.mkdir(parents=True, exist_ok=True)
-    export_network(folder / "lenet", network, (1, 28, 28))
+    export_network(folder / NEWEST, ReadingNetwork(network), (1, 28, 28))
+    export_loss(folder / NEWEST, judge_loss())
     manifest = {
         "accuracy": {},
         "epochs": EPOCHS,
         "seed": SEED,
         "data_fingerprint": dataset.fingerprint(),
-        "files": {name: sha256(folder / name) for name in (SYMBOL, PARAMETERS)},
+        "files": {path.name: sha256(path) for path in sorted(folder.glob(f"{NEWEST}*"))},
     }
     write_bytes(folder / "manifest.json", json.dumps(manifest, indent=2).encode())
     judge = Judge(folder)

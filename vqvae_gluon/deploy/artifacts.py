@@ -20,8 +20,8 @@ from ..files import parse_json, read_bytes
 from ..nn import VQVAE
 
 ENCODER, DECODER = "vqvae.Encoder", "vqvae.Decoder"
-SYMBOL = "model_0_newest-symbol.json"
-PARAMETERS = "model_0_newest-0000.params"
+NEWEST = "model_0_newest"
+SYMBOL, PARAMETERS, LOSS = f"{NEWEST}-symbol.json", f"{NEWEST}-0000.params", f"{NEWEST}_loss-symbol.json"
 CODEBOOK = "vectorquantize0_embeddings"
 
 _LIST, _ARRAYS = 0x112, (0xF993FAC9, 0xF993FACA)  # what a .params file and its arrays start with
@@ -89,6 +89,11 @@ def find_model(folder: Optional[Union[str, Path]] = None) -> Path:
         if (candidate / ENCODER).is_dir() and (candidate / DECODER).is_dir():
             return candidate
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
+
+
+def judge_part(encoder: str = ENCODER) -> str:
+    """Return the name of the digit classifier's folder beside an encoder's: the package is the encoder's."""
+    return f"{encoder.rpartition('.')[0]}.LeNetNetwork"
 
 
 def load_part(model: Path, name: str) -> Component:

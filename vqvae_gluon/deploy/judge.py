@@ -6,9 +6,23 @@ import mxnet as mx
 import numpy as np
 
 from ..data.dataset import batches
-from .artifacts import load_component, pretrained_folder
+from ..files import parse_json, read_bytes
+from .artifacts import PARAMETERS, SYMBOL, load_component, pretrained_folder
 
-SYMBOL, PARAMETERS = "lenet-symbol.json", "lenet-0000.params"
+
+def judge_folder() -> Path:
+    """Return the folder of the judge that comes with the package."""
+    return pretrained_folder() / "judge"
+
+
+def judges(data_fingerprint: str) -> bool:
+    """Return whether the judge was trained on data of this fingerprint.
+
+    Raises VQVAEError if its manifest is missing or damaged.
+    """
+    path = judge_folder() / "manifest.json"
+    manifest = parse_json(path, read_bytes(path))
+    return isinstance(manifest, dict) and manifest.get("data_fingerprint") == data_fingerprint
 
 
 class Judge:
@@ -18,14 +32,14 @@ class Judge:
     """
 
     def __init__(self, folder: Optional[Union[str, Path]] = None, ctx: mx.Context = mx.cpu()) -> None:
-        folder = Path(folder) if folder else pretrained_folder() / "judge"
+        folder = Path(folder) if folder else judge_folder()
         self.ctx = ctx
         self._network = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json").network(ctx)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Return the digits (N,) of images (N, 1, 28, 28), float32 in [0, 1]."""
-        scores = [self._network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
-        return np.concatenate(scores).argmax(axis=1)
+        parts = [self._network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
+        return np.concatenate(parts).argmax(axis=1)
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Return the share of images whose digit is their label."""

@@ -23,3 +23,14 @@ class LeNet(HybridBlock):
 
     def hybrid_forward(self, F, data):
         return self.layers(data)
+
+
+class ReadingNetwork(HybridBlock):
+    """What is exported as ``LeNetNetwork``: (N, 1, 28, 28) in [0, 1] -> head ``softmax`` (N, 10), probabilities."""
+
+    def __init__(self, lenet: LeNet) -> None:
+        super().__init__(prefix="")
+        self.lenet = lenet
+
+    def hybrid_forward(self, F, data):
+        return F.softmax(self.lenet(data), name="softmax")
