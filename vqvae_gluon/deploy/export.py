@@ -19,16 +19,17 @@ from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from .artifacts import CODEBOOK, DECODER, ENCODER, PARAMETERS, SYMBOL, Parameters, load_arrays, load_part
+from .artifacts import CODEBOOK, DECODER, ENCODER, LOSS, NEWEST, Parameters, judge_part, load_arrays, load_part
+from .judge import judge_folder, judges
+from .loss import export_loss, vqvae_loss
 
 
 def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
     """Write a model on the CPU as EMADL's files, under the number of an epoch.
 
-    ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (input ``data`` (N, C, H, W) in
-    [0, 1]; heads ``encoding`` (N, D, h, w) and ``codes`` (N, h, w)), the codebook alone as
-    ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (input ``data``, an encoding;
-    head ``data`` (N, C, H, W) in [0, 1]). The model's layers take their plain form from now on.
+    ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (see :class:`EncodingNetwork`), the codebook
+    alone as ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (see :class:`DecodingNetwork`). The
+    inputs are called ``data``. The model's layers take their plain form from now on.
     """
     model.apply(_use_plain_form)
     depth = model.quantizer.embedding_dim
@@ -97,15 +98,31 @@ def name_heads(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     return mx.sym.load_json(json.dumps(graph))
 
 
+def select_epoch(part: Path, epoch: int, loss: mx.sym.Symbol) -> None:
+    """Make an epoch that :func:`export_model` wrote to the folder ``part`` the newest, and write its loss beside it."""
+    shutil.copyfile(part / "model_0-symbol.json", part / f"{NEWEST}-symbol.json")
+    shutil.copyfile(part / f"model_0-{epoch:04d}.params", part / f"{NEWEST}-0000.params")
+    export_loss(part / NEWEST, loss)
+
+
+def copy_network(source: Path, target: Path) -> None:
+    """Copy a network and its loss from the paths that begin with ``source`` to those that begin with ``target``."""
+    target.parent.mkdir(exist_ok=True)
+    for ending in ("-symbol.json", "-0000.params", "_loss-symbol.json", "_loss-0000.params"):
+        shutil.copyfile(f"{source}{ending}", f"{target}{ending}")
+
+
 def export_run(folder: Path) -> Dict[str, Any]:
     """Export a run's best and last epoch to ``<folder>/model`` and return its manifest.
 
-    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``. An
-    earlier export is replaced once the new one is whole.
+    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``. Where the run's data are the
+    judge's, the judge is put beside the model. An earlier export is replaced once the new one is whole.
 
     Raises VQVAEError if the folder holds no checkpoint or a damaged one, or cannot be written to.
     """
     best, last = _best_and_last(folder)
+    loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss)
+    is_judged = judges(best.data_fingerprint)
     checkpoints = {last.epoch: last, best.epoch: best}
     models = {epoch: restore_model(found, checkpoint_path(folder, epoch)) for epoch, found in checkpoints.items()}
     try:
@@ -114,9 +131,10 @@ def export_run(folder: Path) -> Dict[str, Any]:
             for epoch, model in models.items():
                 export_model(model, staged, epoch)
             for name in (ENCODER, DECODER):
-                shutil.copy(staged / name / "model_0-symbol.json", staged / name / SYMBOL)
-                shutil.copy(staged / name / f"model_0-{best.epoch:04d}.params", staged / name / PARAMETERS)
+                select_epoch(staged / name, best.epoch, loss)
                 load_part(staged, name)  # MXNet does not say when a disk is full
+            if is_judged:
+                copy_network(judge_folder() / NEWEST, staged / judge_part() / NEWEST)
             manifest = _manifest(best, last, staged)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
@@ -130,6 +148,8 @@ def export_run(folder: Path) -> Dict[str, Any]:
 def find_export(folder: Path) -> Optional[Dict[str, Any]]:
     """Return the manifest of a run whose export is whole and that of its checkpoints, or nothing."""
     manifest = _manifest(*_best_and_last(folder), folder / "model")
+    if f"model/{ENCODER}/{LOSS}" not in manifest["files"]:
+        return None  # version 0.1 exported no losses
     path = folder / "manifest.json"
     return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
 

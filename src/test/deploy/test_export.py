@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
-from conftest import DIGITS, SMALL_MODELS, export_newest, make_model, random_images, run_cpp, run_python
+from conftest import DIGITS, PRETRAINED, SMALL_MODELS, export_newest, make_model, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, load_arrays
-from vqvae_gluon.deploy.export import export_model, fold_constants, name_heads
+from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, NEWEST, PARAMETERS, SYMBOL, load_arrays
+from vqvae_gluon.deploy.export import export_model, find_export, fold_constants, name_heads
+from vqvae_gluon.deploy.loss import vqvae_loss
 
 
 @pytest.fixture
@@ -167,12 +168,50 @@ def test_manifest_tells_everything(run, small_dataset):
     assert manifest["versions"]["mxnet"] == mx.__version__
     assert manifest["data_fingerprint"] == small_dataset.fingerprint()
     present = {path.relative_to(folder).as_posix() for path in (folder / "model").rglob("*") if path.is_file()}
-    assert set(manifest["files"]) == present and len(present) == 12
+    assert set(manifest["files"]) == present and len(present) == 16
 
 
 def test_export_twice_gives_the_same_files(run):
     folder, _, manifest = run
     assert export_run(folder) == manifest
+
+
+def networks(model, prefix):
+    """Return the four files of each network under a prefix."""
+    endings = ("-symbol.json", "-0000.params", "_loss-symbol.json", "_loss-0000.params")
+    return {part.name: [(part / f"{prefix}{ending}").read_bytes() for ending in endings] for part in model.iterdir()}
+
+
+def test_the_loss_beside_each_network_is_the_recipes(run):
+    folder, training, _ = run
+    loss = vqvae_loss(training.recipe.beta, training.recipe.reconstruction_loss).tojson().encode()
+    for _, _, symbol, parameters in networks(folder / "model", NEWEST).values():
+        assert symbol == loss and b"800.0" in loss and len(parameters) == 32
+
+
+def test_the_judge_is_put_beside_models_of_its_own_data(run, tmp_path, monkeypatch):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    assert export_run(folder) == run[2]  # which are other data
+    judge = shutil.copytree(PRETRAINED / "judge", tmp_path / "pre-trained" / "judge")
+    (judge / "manifest.json").write_text(json.dumps({"data_fingerprint": run[1].fingerprint}))
+    monkeypatch.setattr("vqvae_gluon.deploy.judge.pretrained_folder", lambda: judge.parent)
+    export_run(folder)
+    model = folder / "model"
+    assert {part.name for part in model.iterdir()} == {ENCODER, DECODER, "vqvae.LeNetNetwork"}
+    assert networks(model, NEWEST)["vqvae.LeNetNetwork"] == networks(judge.parent, NEWEST)["judge"]
+
+
+def test_an_export_without_losses_is_not_whole(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    manifest = dict(run[2], files={})
+    for path in sorted(path for path in (folder / "model").rglob("*") if path.is_file()):
+        if "_loss" in path.name:
+            path.unlink()
+        else:
+            name = path.relative_to(folder).as_posix()
+            manifest["files"][name] = run[2]["files"][name]
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    assert find_export(folder) is None
 
 
 def test_get_model_loads_exported_parameters(run):
