@@ -207,6 +207,13 @@ def _add_predictions(commands: argparse._SubParsersAction) -> None:
 def _add_export(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser("export", help="export the best and the last epoch of a run again")
     export.add_argument("folder", metavar="RUN", type=Path, help="folder of a 'vqvae train' run")
+    export.add_argument(
+        "--prefix",
+        metavar="NAME",
+        default="model_0_newest",
+        help="write the best epoch under this name as well: NAME-symbol.json and so on; later versions of EMADL's "
+        "generator load 'newest'",
+    )
     export.add_argument("--json", action="store_true", help="print the manifest as JSON")
     export.set_defaults(run=_export)
 
@@ -394,7 +401,7 @@ def _read_tensor(predictor: Any, options: argparse.Namespace) -> Any:
 def _export(options: argparse.Namespace) -> None:
     from .deploy.export import export_run
 
-    _print_manifest(export_run(options.folder), options.folder, options.json)
+    _print_manifest(export_run(options.folder, options.prefix), options.folder, options.json)
 
 
 def _predictor(options: argparse.Namespace) -> Any:

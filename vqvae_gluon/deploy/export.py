@@ -1,6 +1,7 @@
 """From a run's checkpoints to the files that Python and C++ load."""
 import json
 import platform
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -112,14 +113,17 @@ def copy_network(source: Path, target: Path) -> None:
         shutil.copyfile(f"{source}{ending}", f"{target}{ending}")
 
 
-def export_run(folder: Path) -> Dict[str, Any]:
+def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
     """Export a run's best and last epoch to ``<folder>/model`` and return its manifest.
 
-    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``. Where the run's data are the
-    judge's, the judge is put beside the model. An earlier export is replaced once the new one is whole.
+    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``, and that under ``prefix``
+    too. Where the run's data are the judge's, the judge is put beside the model. An earlier export is replaced
+    once the new one is whole.
 
-    Raises VQVAEError if the folder holds no checkpoint or a damaged one, or cannot be written to.
+    Raises VQVAEError for a prefix that no file name can start with or that other files have, if the folder holds no
+    checkpoint or a damaged one, or cannot be written to.
     """
+    _check_prefix(prefix)
     best, last = _best_and_last(folder)
     loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss)
     is_judged = judges(best.data_fingerprint)
@@ -135,6 +139,9 @@ def export_run(folder: Path) -> Dict[str, Any]:
                 load_part(staged, name)  # MXNet does not say when a disk is full
             if is_judged:
                 copy_network(judge_folder() / NEWEST, staged / judge_part() / NEWEST)
+            if prefix != NEWEST:
+                for part in staged.iterdir():
+                    copy_network(part / NEWEST, part / prefix)
             manifest = _manifest(best, last, staged)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
@@ -152,6 +159,13 @@ def find_export(folder: Path) -> Optional[Dict[str, Any]]:
         return None  # version 0.1 exported no losses
     path = folder / "manifest.json"
     return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
+
+
+def _check_prefix(prefix: str) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", prefix):
+        raise VQVAEError(f"prefix {prefix!r} cannot begin a file name: give letters, digits, _, - or ., such as newest")
+    if prefix.startswith("model_0") and prefix != NEWEST:
+        raise VQVAEError(f"prefix {prefix!r} is taken: the epochs' files begin with model_0; choose another one")
 
 
 def _best_and_last(folder: Path) -> Tuple[Checkpoint, Checkpoint]:

@@ -189,16 +189,40 @@ def test_the_loss_beside_each_network_is_the_recipes(run):
         assert symbol == loss and b"800.0" in loss and len(parameters) == 32
 
 
+def test_another_prefix_names_the_selected_epoch_too(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    assert run_python("export", folder, "--prefix", "newest").returncode == 0
+    model = folder / "model"
+    assert networks(model, "newest") == networks(model, NEWEST) == networks(run[0] / "model", NEWEST)
+    manifest = find_export(folder)
+    assert set(manifest["files"]) - set(run[2]["files"]) == {
+        f"model/{part}/newest{ending}"
+        for part in (ENCODER, DECODER)
+        for ending in ("-symbol.json", "-0000.params", "_loss-symbol.json", "_loss-0000.params")
+    }
+    (model / ENCODER / "newest-0000.params").unlink()
+    assert find_export(folder) is None
+    assert export_run(folder) == run[2]
+
+
+@pytest.mark.parametrize("prefix", ["", "a/b", "../a", ".a", "a\n", "model_0", "model_0_newest_loss", "model_0-0001"])
+def test_prefixes_of_no_or_other_files_are_refused(run, prefix):
+    result = run_python("export", run[0], "--prefix", prefix)
+    words = b"the epochs' files begin with model_0" if "model_0" in prefix else b"cannot begin a file name"
+    assert result.returncode == 2 and words in result.stderr and result.stderr.count(b"\n") == 1
+    assert find_export(run[0]) == run[2]
+
+
 def test_the_judge_is_put_beside_models_of_its_own_data(run, tmp_path, monkeypatch):
     folder = shutil.copytree(run[0], tmp_path / "run")
     assert export_run(folder) == run[2]  # which are other data
     judge = shutil.copytree(PRETRAINED / "judge", tmp_path / "pre-trained" / "judge")
     (judge / "manifest.json").write_text(json.dumps({"data_fingerprint": run[1].fingerprint}))
     monkeypatch.setattr("vqvae_gluon.deploy.judge.pretrained_folder", lambda: judge.parent)
-    export_run(folder)
+    export_run(folder, "newest")
     model = folder / "model"
     assert {part.name for part in model.iterdir()} == {ENCODER, DECODER, "vqvae.LeNetNetwork"}
-    assert networks(model, NEWEST)["vqvae.LeNetNetwork"] == networks(judge.parent, NEWEST)["judge"]
+    assert networks(model, "newest")["vqvae.LeNetNetwork"] == networks(judge.parent, NEWEST)["judge"]
 
 
 def test_an_export_without_losses_is_not_whole(run, tmp_path):
