@@ -1,4 +1,7 @@
-"""Python and C++ agree on codes and bytes for every model of the zoo; the C++ program knows no architecture."""
+"""Python and C++ agree on codes and bytes for every model of the zoo; the C++ program knows no architecture.
+
+Nor does a program as EMADL's generator writes them (cpp/test/emadl_test.cpp).
+"""
 import subprocess
 
 import mxnet as mx
@@ -58,3 +61,6 @@ def test_trained_weights(name, small_recipe, small_dataset, tmp_path):
     Training(recipe, small_dataset, tmp_path / "run").run()
     export_run(tmp_path / "run")
     assert_languages_agree(tmp_path / "run", small_dataset.test.images, tmp_path)
+    generated = [ROOT / "cpp" / "build" / "emadl_test", tmp_path / "run" / "model", "vqvae"]
+    result = subprocess.run([str(word) for word in generated], capture_output=True)
+    assert result.returncode == 0, result.stdout.decode()
