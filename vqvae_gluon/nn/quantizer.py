@@ -195,7 +195,12 @@ class CodebookAverages:
     epsilon : float
         Laplace smoothing of the counts.
     dead_below : float
-        Average vectors per batch under which a row is dead; 0 replaces none.
+        Average vectors per batch, 0 or more, under which a row is dead; 0 replaces none.
+
+    Raises
+    ------
+    VQVAEError
+        For a quantizer with another update rule, and a decay or a ``dead_below`` out of range.
     """
 
     def __init__(
@@ -210,6 +215,10 @@ class CodebookAverages:
                 f"moving averages were asked for a quantizer with update={quantizer.update!r}: "
                 "build it with update='ema'"
             )
+        if not 0 <= decay < 1:
+            raise VQVAEError(f"decay was given as {decay}: it must be in [0, 1)")
+        if not dead_below >= 0:
+            raise VQVAEError(f"dead_below was given as {dead_below}: it must be 0 or more")
         self.quantizer = quantizer
         self.decay = decay
         self.epsilon = epsilon

@@ -244,3 +244,19 @@ def test_impossible_settings_are_refused():
         VectorQuantizer(num_embeddings=0)
     with pytest.raises(VQVAEError, match="build it with update='ema'"):
         CodebookAverages(make_quantizer("gradient"))
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"decay": 1.5}, r"decay was given as 1.5: it must be in \[0, 1\)"),
+        ({"decay": 1.0}, "decay was given as 1.0"),
+        ({"decay": -0.1}, "decay was given as -0.1"),
+        ({"decay": np.nan}, "decay was given as nan"),
+        ({"dead_below": -0.5}, "dead_below was given as -0.5: it must be 0 or more"),
+        ({"dead_below": np.nan}, "dead_below was given as nan"),
+    ],
+)
+def test_averages_refuse_what_a_recipe_refuses(settings, words):
+    with pytest.raises(VQVAEError, match=words):
+        CodebookAverages(make_quantizer("ema"), **settings)
