@@ -86,7 +86,7 @@ inline bool is_graph(const std::string& text) {
   return true;
 }
 
-/// Return the node of an encoder whose greatest row at each place is the head `codes`, or `codes` itself where the graph
+/// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the graph
 /// does not choose them as the exporter's does.
 inline std::string find_likeness(const Symbol& symbol) {
   const std::optional<Json> graph = JsonReader(symbol.json()).read();  // what MXNet made of the file
