@@ -1,16 +1,13 @@
 """Parallel branches of a network."""
+from typing import Sequence
+
 from mxnet.gluon import HybridBlock
 
 
 class Branches(HybridBlock):
-    """Give one input to several blocks and concatenate their channels.
+    """Give one input to several blocks and concatenate their channels, see :func:`concatenate_channels`.
 
     (N, C, H, W) -> (N, sum of the branches' channels, H', W') float32.
-
-    MXNet 1.9.1's backward pass of ``concat`` fails ("could not construct a sub-memory") where the channels of all
-    branches are together a multiple of 8 and those of one are not. Concatenating the pixels as one axis takes
-    another way through the library, to the same numbers. ``plain`` selects ``concat`` as it stands, the form that is
-    exported.
     """
 
     def __init__(self, *blocks: HybridBlock, **kwargs) -> None:
@@ -20,8 +17,18 @@ class Branches(HybridBlock):
             self.register_child(block)
 
     def hybrid_forward(self, F, x):
-        parts = [block(x) for block in self._children.values()]
-        if self.plain:
-            return F.concat(*parts, dim=1)
-        flat = F.concat(*(F.reshape(part, shape=(0, 0, -1)) for part in parts), dim=1)
-        return F.reshape_like(flat, parts[0], lhs_begin=2, lhs_end=3, rhs_begin=2, rhs_end=4)
+        return concatenate_channels(F, [block(x) for block in self._children.values()], self.plain)
+
+
+def concatenate_channels(F, parts: Sequence, plain: bool = False):
+    """Concatenate the channels of parts (N, C_i, H, W).
+
+    MXNet 1.9.1's backward pass of ``concat`` fails ("could not construct a sub-memory") where the channels of all
+    parts are together a multiple of 8 and those of one are not. Concatenating the pixels as one axis takes
+    another way through the library, to the same numbers. ``plain`` selects ``concat`` as it stands, the form that is
+    exported.
+    """
+    if plain:
+        return F.concat(*parts, dim=1)
+    flat = F.concat(*(F.reshape(part, shape=(0, 0, -1)) for part in parts), dim=1)
+    return F.reshape_like(flat, parts[0], lhs_begin=2, lhs_end=3, rhs_begin=2, rhs_end=4)

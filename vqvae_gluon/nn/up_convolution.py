@@ -1,17 +1,20 @@
 """EMADL's transposed convolution."""
-from typing import Tuple
+from typing import Tuple, Union
 
 from mxnet.gluon import HybridBlock
+
+Pair = Tuple[int, int]
 
 # oneDNN keeps channels in blocks of this many; where they come out even, it need not rearrange what it computes.
 _BLOCK = 16
 
 
 class UpConvolution(HybridBlock):
-    """EMADL's ``UpConvolution``: a transposed convolution padded to ``stride`` times the size.
+    """EMADL's ``UpConvolution``: a transposed convolution to ``stride`` times the size.
 
-    (N, C_in, H, W) -> (N, channels, stride*H, stride*W) float32; the padding is
-    floor((kernel - stride) / 2).
+    (N, C_in, H, W) -> (N, channels, stride*H, stride*W) float32. Padded is floor((kernel - stride) / 2); of a kernel
+    that is larger by an odd number the last row and column are cut off, and a smaller one leaves its last ones to the
+    bias. With ``valid`` nothing is padded or cut: (stride * (H - 1) + kernel).
 
     MXNet 1.9.1 cannot run the backward pass of a ``Deconvolution`` with one output channel, whatever its
     stride. Such a layer trains as a 1x1 convolution to the kernel's taps, gathered by ``col2im``: the same
@@ -22,18 +25,23 @@ class UpConvolution(HybridBlock):
 
     Parameters
     ----------
-    channels, kernel, stride, in_channels : int
+    channels, in_channels : int
+    kernel, stride : int or (int, int)
+        One number stands for both axes.
     output_size : (int, int)
         Height and width of the output, which ``col2im`` must know.
+    valid, use_bias : bool
     """
 
     def __init__(
         self,
         channels: int,
-        kernel: int,
-        stride: int,
+        kernel: Union[int, Pair],
+        stride: Union[int, Pair],
         in_channels: int,
-        output_size: Tuple[int, int],
+        output_size: Pair,
+        valid: bool = False,
+        use_bias: bool = True,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,23 +49,38 @@ class UpConvolution(HybridBlock):
         self.in_channels = in_channels
         self.output_size = output_size
         self.plain = False
-        pad = (kernel - stride) // 2
-        self._geometry = {"kernel": (kernel,) * 2, "stride": (stride,) * 2, "pad": (pad,) * 2}
+        self._use_bias = use_bias
+        kernel, stride = (side if isinstance(side, tuple) else (side, side) for side in (kernel, stride))
+        excess = [0 if valid else long - step for long, step in zip(kernel, stride)]
+        self._geometry = {"kernel": kernel, "stride": stride, "pad": tuple(max(0, more) // 2 for more in excess)}
+        self._cut = tuple(max(0, more) % 2 for more in excess)
+        #: Rows and columns that no tap reaches.
+        self._added = {"adj": tuple(max(0, -more) for more in excess)} if min(excess) < 0 else {}
         with self.name_scope():
-            self.weight = self.params.get("weight", shape=(in_channels, channels, kernel, kernel))
-            self.bias = self.params.get("bias", shape=(channels,), init="zeros")
+            self.weight = self.params.get("weight", shape=(in_channels, channels, *kernel))
+            if use_bias:
+                self.bias = self.params.get("bias", shape=(channels,), init="zeros")
 
-    def hybrid_forward(self, F, x, weight, bias):
-        if self.plain and self.channels % _BLOCK:
-            return F.Deconvolution(x, weight, bias, num_filter=self.channels, no_bias=False, **self._geometry)
+    def hybrid_forward(self, F, x, weight, bias=None):
+        if self.plain and self._use_bias and self.channels % _BLOCK:
+            return self._trim(F, self._deconvolution(F, x, weight, bias, no_bias=False))
         if self.plain or self.channels > 1:
-            image = F.Deconvolution(x, weight, num_filter=self.channels, no_bias=True, **self._geometry)
+            image = self._trim(F, self._deconvolution(F, x, weight, no_bias=True))
         else:
-            image = self._by_taps(F, x, weight)
-        return add_bias(F, image, bias, self.channels, self.plain)
+            image = self._trim(F, self._by_taps(F, x, weight))
+        return add_bias(F, image, bias, self.channels, self.plain) if self._use_bias else image
+
+    def _deconvolution(self, F, *arrays, no_bias: bool):
+        return F.Deconvolution(*arrays, num_filter=self.channels, no_bias=no_bias, **self._geometry, **self._added)
+
+    def _trim(self, F, image):
+        if not any(self._cut):
+            return image
+        return F.slice(image, begin=(None, None, None, None), end=(None, None, *self.output_size))
 
     def _by_taps(self, F, x, weight):
-        taps = self._geometry["kernel"][0] ** 2
+        kernel = self._geometry["kernel"]
+        taps = kernel[0] * kernel[1]
         by_tap = F.expand_dims(F.transpose(F.reshape(weight, shape=(0, -1))), axis=2)
         idle = -taps % _BLOCK
         if idle:
@@ -66,7 +89,8 @@ class UpConvolution(HybridBlock):
             x, F.expand_dims(by_tap, axis=3), kernel=(1, 1), num_filter=taps + idle, no_bias=True
         )
         columns = F.reshape(F.slice_axis(columns, axis=1, begin=0, end=taps), shape=(0, 0, -1))
-        return F.col2im(columns, output_size=self.output_size, **self._geometry)
+        whole = tuple(side + cut for side, cut in zip(self.output_size, self._cut))
+        return F.col2im(columns, output_size=whole, **self._geometry)
 
 
 def add_bias(F, x, bias, channels: int, plain: bool = False):
