@@ -1,0 +1,155 @@
+"""A component: its text read, its layers expanded, every shape inferred and checked."""
+import math
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+
+from ..errors import VQVAEError
+from ..files import read_bytes
+from .expressions import Value, show
+from .layers import LAYERS, StreamType
+from .network import NetworkReader
+from .ports import Port, read_parameters, read_ports
+from .syntax import Source
+
+
+class Layer(NamedTuple):
+    """One layer of the expanded network; ``inputs`` and ``outputs`` are numbers of streams."""
+
+    name: str
+    arguments: Dict[str, Value]
+    inputs: Tuple[int, ...]
+    outputs: Tuple[int, ...]
+    parameter_count: int
+
+    def __str__(self) -> str:
+        kind = LAYERS[self.name].arguments
+        given = [(name, value) for name, value in self.arguments.items() if value != kind[name].default]
+        return f"{self.name}({', '.join(f'{name}={show(value)}' for name, value in given)})"
+
+
+class Component(NamedTuple):
+    """A checked feed-forward network.
+
+    ``streams`` are the types of all streams by their number: first those of the input ports, in the order of the
+    ports, then what each layer gives. ``outputs_of`` are the numbers of the streams that the output ports take, and
+    ``parameters`` the component's own, with the values they have here.
+    """
+
+    path: str
+    package: str
+    name: str
+    parameters: Dict[str, Value]
+    inputs: Tuple[Port, ...]
+    outputs: Tuple[Port, ...]
+    layers: Tuple[Layer, ...]
+    streams: Tuple[StreamType, ...]
+    outputs_of: Tuple[int, ...]
+
+    @property
+    def full_name(self) -> str:
+        """Package and name, as in ``vqvae.Encoder``."""
+        return f"{self.package}.{self.name}"
+
+    @property
+    def input_types(self) -> Tuple[StreamType, ...]:
+        """What the input ports take, an array's elements one by one."""
+        return tuple(port.type for port in self.inputs for _ in range(port.length or 1))
+
+    @property
+    def output_types(self) -> Tuple[StreamType, ...]:
+        """What the output ports give, an array's elements one by one."""
+        return tuple(port.type for port in self.outputs for _ in range(port.length or 1))
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers training learns."""
+        return sum(layer.parameter_count for layer in self.layers)
+
+    def without_quantizer(self) -> Tuple["Component", Layer]:
+        """Return an encoder up to its quantizer, and the quantizer.
+
+        Raises VQVAEError unless the component has one input and one output port, and a single VectorQuantize, which
+        is its last layer.
+        """
+        quantizers = [layer for layer in self.layers if layer.name == "VectorQuantize"]
+        if len(quantizers) != 1 or len(self.input_types) != 1 or self.outputs_of != quantizers[0].outputs:
+            raise VQVAEError(
+                f"{self.path}: {self.full_name} is no encoder of a VQ-VAE: "
+                "it must have one input, and end in its only VectorQuantize -> its one output"
+            )
+        layers = tuple(layer for layer in self.layers if layer is not quantizers[0])
+        return self._replace(layers=layers, outputs_of=quantizers[0].inputs), quantizers[0]
+
+    def describe(self) -> str:
+        """Return the ports and layers as lines, with shapes and parameter counts, and the sum of these."""
+        rows = [("in", port.describe(), "", "") for port in self.inputs]
+        numbers = {stream: port.element(index) for stream, (port, index) in enumerate(_elements(self.inputs))}
+        before: Tuple[int, ...] = tuple(range(len(self.input_types)))
+        for number, layer in enumerate(self.layers, 1):
+            numbers.update({stream: str(number) for stream in layer.outputs})
+            shapes = ", ".join(dict.fromkeys(str(self.streams[stream]) for stream in layer.outputs))
+            source = "" if layer.inputs == before else f" of {', '.join(numbers[stream] for stream in layer.inputs)}"
+            rows.append((str(number), str(layer) + source, shapes, f"{layer.parameter_count:,}"))
+            before = layer.outputs
+        for stream, (port, index) in zip(self.outputs_of, _elements(self.outputs)):
+            source = "" if (stream,) == before else f" of {numbers[stream]}"
+            rows.append(("out", port.element(index) + source, str(port.type), ""))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = [
+            f"{row[0]:>{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:{widths[2]}}  {row[3]:>{widths[3]}}".rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.full_name, *lines, f"parameters: {self.parameter_count:,}"])
+
+
+def _elements(ports: Tuple[Port, ...]) -> List[Tuple[Port, Optional[int]]]:
+    return [(port, index) for port in ports for index in (range(port.length) if port.length else (None,))]
+
+
+def read(path: Union[str, Path], **parameters: Value) -> Component:
+    """Read a component from a file, see :func:`parse`."""
+    return parse(read_bytes(path).decode("utf-8", "replace"), str(path), **parameters)
+
+
+def parse(text: str, name: str, **parameters: Value) -> Component:
+    """Return the component that EMADL text describes; ``name`` stands for the text in errors.
+
+    ``parameters`` give values to the component's own parameters, in place of their defaults.
+
+    Raises
+    ------
+    VQVAEError
+        Beginning with ``NAME:LINE:COLUMN:``, for text that is no EMADL, for what is not supported, for names and
+        arguments that do not exist, and for shapes and types that do not fit.
+    """
+    source = Source(name, text, "component")
+    package, title, parameter_list, *rest = source.tree.children
+    values = read_parameters(source, title, parameter_list, parameters)
+    ports = read_ports(source, rest[:-1], values)
+    inputs = tuple(port for port in ports if port.direction == "in")
+    outputs = tuple(port for port in ports if port.direction == "out")
+    reader = NetworkReader(source, values, inputs, outputs)
+    reader.read(rest[-1])
+    layers = tuple(
+        Layer(
+            call.name,
+            call.arguments,
+            call.inputs,
+            call.outputs,
+            LAYERS[call.name].count([reader.streams[stream] for stream in call.inputs], call.arguments),
+        )
+        for call in reader.calls
+    )
+    if math.prod(reader.largest) >= 2**31:
+        raise source.fault(title, f"a stream of {show(reader.largest)} is beyond what MXNet can hold")
+    return Component(
+        name,
+        ".".join(package.children),
+        str(title),
+        values,
+        inputs,
+        outputs,
+        layers,
+        tuple(reader.streams),
+        reader.outputs_of,
+    )

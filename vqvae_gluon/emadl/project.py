@@ -1,0 +1,148 @@
+"""An EMADL project: a folder with an encoder, a decoder and the configuration that joins them."""
+import re
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from ..errors import VQVAEError
+from ..files import read_bytes
+from . import Texts
+from .component import Component, parse
+from .configuration import Configuration, parse_configuration
+from .expressions import show
+
+_TRAINS_VAE = re.compile(r"\blearning_method\s*:\s*vae\b")
+_MOST_FILES = 1000  # a project has a dozen; a folder with more is a mistake
+
+
+class Geometry(NamedTuple):
+    """What an autoencoder takes and makes: ``image`` (channels, height, width), ``encoding`` (D, h, w), and K codes."""
+
+    image: Tuple[int, int, int]
+    encoding: Tuple[int, int, int]
+    num_embeddings: int
+
+    def settings(self) -> Dict[str, int]:
+        """Return the geometry under the names that a component's parameters may have."""
+        channels, height, width = self.image
+        sizes = {"channels": channels, "height": height, "width": width}
+        return {**sizes, "embedding_dim": self.encoding[0], "num_embeddings": self.num_embeddings}
+
+
+class Project(NamedTuple):
+    """Encoder and decoder, checked to fit, their ``texts`` and what the ``configuration`` says."""
+
+    encoder: Component
+    decoder: Component
+    configuration: Configuration
+    texts: Texts
+
+    @property
+    def geometry(self) -> Geometry:
+        """What the encoder takes and makes."""
+        _, quantizer = self.encoder.without_quantizer()
+        image, encoding = self.encoder.input_types[0].shape, self.encoder.output_types[0].shape
+        return Geometry(image, encoding, quantizer.arguments["num_embeddings"])
+
+    @property
+    def beta(self) -> float:
+        """The weight of the commitment loss in the encoder's text."""
+        return float(self.encoder.without_quantizer()[1].arguments["beta"])
+
+
+def read_project(folder: Union[str, Path]) -> Project:
+    """Read the project in a folder or below: a ``.conf`` with ``learning_method: vae`` and the components it joins.
+
+    The configuration has the name of the decoder's component and names the encoder's; other files are not looked at.
+
+    Raises VQVAEError for a folder without such files, or with several, and for text that :func:`parse` or
+    :func:`parse_configuration` refuses.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise VQVAEError(f"{folder}: is no folder; give the one with the project's .emadl and .conf files")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".emadl", ".conf") and path.is_file())
+    if len(paths) > _MOST_FILES:
+        raise VQVAEError(f"{folder}: holds {len(paths)} EMADL files; give the folder of one project")
+    configurations = [path for path in paths if path.suffix == ".conf" and _TRAINS_VAE.search(_text(path))]
+    if len(configurations) != 1:
+        found = ", ".join(str(path.relative_to(folder)) for path in configurations) or "none"
+        raise VQVAEError(
+            f"{folder}: holds {len(configurations)} .conf with learning_method: vae ({found}); "
+            "give a folder with one, which names the encoder"
+        )
+    configuration = parse_configuration(_text(configurations[0]), str(configurations[0]))
+    components = [path for path in paths if path.suffix == ".emadl"]
+    decoder = _find(folder, components, configuration.name, configurations[0].parent)
+    encoder = _find(folder, components, configuration.encoder.split(".")[-1], configurations[0].parent)
+    texts = {path.name: _text(path) for path in (encoder, decoder, configurations[0])}
+    places = {path.name: str(path) for path in (encoder, decoder, configurations[0])}
+    return parse_project(texts, places)
+
+
+def parse_project(texts: Texts, places: Optional[Mapping[str, str]] = None, **wanted: int) -> Project:
+    """Return the project that three texts describe; ``places`` are the names of the texts in errors.
+
+    ``wanted`` may name the sizes of :meth:`Geometry.settings`: where the texts by themselves have others, the
+    components' parameters of these names are set. Raises VQVAEError as :func:`read_project`, and if that does not help.
+    """
+    places = {**{name: name for name in texts}, **(places or {})}
+    (conf,) = [name for name in texts if name.endswith(".conf")] or [""]
+    if not conf:
+        raise VQVAEError("the project lacks its .conf")
+    configuration = parse_configuration(texts[conf], places[conf])
+    names = [f"{configuration.encoder.split('.')[-1]}.emadl", f"{configuration.name}.emadl"]
+    if len(texts) != 3 or any(name not in texts for name in names):
+        raise VQVAEError(f"{places[conf]}: joins {' and '.join(names)}; there are {', '.join(sorted(texts))}")
+    components = [parse(texts[name], places[name]) for name in names]
+    project = Project(*components, configuration, dict(texts))
+    by_default = project.geometry.settings()
+    changed = {name: size for name, size in wanted.items() if by_default[name] != size}
+    if changed:
+        components = [
+            parse(texts[name], places[name], **{key: changed[key] for key in changed if key in component.parameters})
+            for name, component in zip(names, components)
+        ]
+        project = project._replace(encoder=components[0], decoder=components[1])
+    for name, size in changed.items():
+        if project.geometry.settings()[name] != size:
+            raise VQVAEError(
+                f"{name} was given as {size}: {places[names[0]]} says {project.geometry.settings()[name]} and has no "
+                f"parameter {name} that would change it; change the text"
+            )
+    _check(project, places[conf])
+    return project
+
+
+def _check(project: Project, conf: str) -> None:
+    encoder, decoder = project.encoder, project.decoder
+    if project.configuration.encoder not in (encoder.full_name, encoder.name):
+        raise VQVAEError(
+            f"{conf}: names the encoder {project.configuration.encoder}, {encoder.path} holds {encoder.full_name}"
+        )
+    if decoder.name != project.configuration.name:
+        raise VQVAEError(f"{conf}: configures {project.configuration.name}, {decoder.path} holds {decoder.full_name}")
+    geometry = project.geometry
+    if len(geometry.image) != 3 or geometry.image[0] not in (1, 3):
+        raise VQVAEError(
+            f"{encoder.path}: takes {show(geometry.image)}: images have 1 or 3 channels, a height and a width"
+        )
+    ends = [[kind.shape for kind in kinds] for kinds in (decoder.input_types, decoder.output_types)]
+    for end, shape, verb in zip(ends, (geometry.encoding, geometry.image), ("takes", "gives")):
+        if end != [shape]:
+            given = " and ".join(map(show, end))
+            word = "encodings" if verb == "takes" else "images"
+            raise VQVAEError(f"{decoder.path}: {verb} {given}, {encoder.path} has {word} of {show(shape)}")
+    if encoder.full_name == decoder.full_name:
+        raise VQVAEError(f"{decoder.path}: encoder and decoder are both called {decoder.full_name}")
+
+
+def _find(folder: Path, paths: List[Path], name: str, beside: Path) -> Path:
+    found = [path for path in paths if path.stem == name]
+    found = [path for path in found if path.parent == beside] or found
+    if len(found) != 1:
+        raise VQVAEError(f"{folder}: holds {len(found)} files {name}.emadl; give a folder with one")
+    return found[0]
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path).decode("utf-8", "replace")

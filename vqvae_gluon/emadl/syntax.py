@@ -1,0 +1,102 @@
+"""From text to a syntax tree, and from a fault to one line that says where it is."""
+import difflib
+from functools import lru_cache
+from pathlib import Path
+from typing import Iterable, Optional, Set, Tuple, Union
+
+from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from ..errors import VQVAEError
+
+Node = Union[Tree, Token]
+
+_LONGEST = 1 << 18  # bytes; a component is a page or two
+_DEEPEST = 100  # parentheses and operators within each other
+#: What the grammar has no place for, and what it is.
+_FOREIGN_WORDS = {
+    "timed": "'timed' unrolls a recurrent network",
+    "layer": "'layer' declares a layer instance",
+    "import": "'import' takes in another component",
+    "instance": "'instance' places a component inside another",
+    "connect": "'connect' wires components together",
+}
+_TERMINALS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes", "SIGN": "'-'", "$END": "the end"}
+
+
+class Source:
+    """A text, its name in errors, and its tree; faults are VQVAEErrors that begin with ``NAME:LINE:COLUMN:``."""
+
+    def __init__(self, name: Union[str, Path], text: str, start: str) -> None:
+        self.name = str(name)
+        if len(text) > _LONGEST:
+            raise VQVAEError(f"{self.name}:1:1: is longer than {_LONGEST} letters; EMADL text is a page or two")
+        try:
+            self.tree: Tree = _parser().parse(text, start=start)
+        except UnexpectedInput as error:
+            raise self._unexpected(error) from None
+        self._check_depth()
+
+    def fault(self, node: Optional[Node], message: str) -> VQVAEError:
+        """Return the error for what stands at a node."""
+        line, column = position(node)
+        return VQVAEError(f"{self.name}:{line}:{column}: {message}")
+
+    def _unexpected(self, error: UnexpectedInput) -> VQVAEError:
+        if isinstance(error, UnexpectedCharacters):
+            found, expected, before = repr(error.char), error.allowed or set(), error.token_history
+        elif isinstance(error, UnexpectedToken):
+            found = "the end of the text" if error.token.type == "$END" else repr(str(error.token))
+            expected, before = error.accepts or error.expected, error.token_history
+        else:
+            found, expected, before = "the end of the text", set(), None
+        word = str(before[-1]) if before else ""
+        if found.strip("'") in _FOREIGN_WORDS:
+            word = found.strip("'")
+        line, column = max(error.line, 1), max(error.column, 1)
+        if found == "the end of the text" and before:  # its own place is not told
+            line, column = before[-1].end_line, before[-1].end_column
+        message = f"unexpected {found}; expected {_listed(expected)}"
+        if word in _FOREIGN_WORDS:
+            message = f"{_FOREIGN_WORDS[word]}, which is not supported: give one feed-forward network"
+        return VQVAEError(f"{self.name}:{line}:{column}: {message}")
+
+    def _check_depth(self) -> None:
+        level, depth = [self.tree], 0
+        while level:
+            if depth > _DEEPEST:
+                raise self.fault(level[0], "is nested too deeply")
+            level = [child for node in level for child in node.children if isinstance(child, Tree)]
+            depth += 1
+
+
+def position(node: Optional[Node]) -> Tuple[int, int]:
+    """Return the line and the column of a token or of a tree's first token, from 1."""
+    if isinstance(node, Token):
+        return node.line, node.column
+    if node is not None and getattr(node.meta, "line", None):
+        return node.meta.line, node.meta.column
+    return 1, 1
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean X?' for a misspelt word, or '; there are X, Y'."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, 1, 0.6) or [
+        name for name in known if name.lower() == word.lower()
+    ]
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(known)}" if known else "; there are none"
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Lark:
+    grammar = Path(__file__).with_name("grammar.lark").read_text()
+    return Lark(grammar, parser="lalr", start=["component", "configuration"], propagate_positions=True)
+
+
+def _listed(terminals: Set[str]) -> str:
+    patterns = {terminal.name: terminal.pattern for terminal in _parser().terminals}
+    known = [name for name in terminals if name in _TERMINALS or name in patterns]
+    words = sorted(_TERMINALS.get(name) or repr(patterns[name].value) for name in known)
+    return ", ".join(words[:-1]) + " or " + words[-1] if len(words) > 1 else "".join(words) or "something else"
