@@ -5,12 +5,11 @@ from typing import Any
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
-from vqvae_gluon.model_zoo import compose, register_model
+from vqvae_gluon.model_zoo import compose, register_model, vqvae_emadl
 from vqvae_gluon.nn import (
     VQVAE,
     Branches,
     DenseLayerChannelReduction,
-    EMADLEncoder,
     InceptionResNetV2Encoder,
     VectorQuantizer,
 )
@@ -57,10 +56,9 @@ def random_branch_dlcr(
     return compose(encoder, decoder, channels, embedding_dim, **settings)
 
 
-def sign_flipped_emadl(channels: int = 1, embedding_dim: int = 16, decoder: str = "emadl", **settings: Any) -> VQVAE:
+def sign_flipped_emadl(**settings: Any) -> VQVAE:
     """Return ``vqvae_emadl`` with the sign-flipped estimator."""
-    encoder = EMADLEncoder(channels, embedding_dim, prefix="encoder_")
-    return compose(encoder, decoder, channels, embedding_dim, quantizer=SignFlippedQuantizer, **settings)
+    return vqvae_emadl(**settings, quantizer=SignFlippedQuantizer)
 
 
 def register() -> None:

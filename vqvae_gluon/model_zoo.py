@@ -6,19 +6,33 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
+from .emadl import OWN_PROJECT, Texts
+from .emadl.block import build
+from .emadl.component import read
+from .emadl.project import Geometry, parse_project, read_project
 from .errors import VQVAEError
 from .nn import (
     VQVAE,
     DenseLayerChannelReduction,
-    EMADLDecoder,
-    EMADLEncoder,
     InceptionResNetV2Encoder,
     ResidualDecoder,
     ResidualEncoder,
     VectorQuantizer,
 )
+from .nn.vqvae import ComponentNames, code_grid
 
-DECODERS = {"emadl": EMADLDecoder, "residual": ResidualDecoder}
+_EMADL_STRIDE = 4  # of the project in this package; its text says height / 4
+
+
+def _emadl_decoder(channels: int, embedding_dim: int, image_size: Tuple[int, int], prefix: str) -> HybridBlock:
+    """Return what ``Decoder.emadl`` in this package describes."""
+    height, width = image_size
+    path = OWN_PROJECT / "Decoder.emadl"
+    sizes = {"channels": channels, "height": height, "width": width, "embedding_dim": embedding_dim}
+    return build(read(path, **sizes), prefix)
+
+
+DECODERS = {"emadl": _emadl_decoder, "residual": ResidualDecoder}
 
 
 def compose(
@@ -30,34 +44,87 @@ def compose(
     update: str = "gradient",
     image_size: Tuple[int, int] = (28, 28),
     decoder_width: Optional[int] = None,
-    quantizer: Type[VectorQuantizer] = VectorQuantizer,
 ) -> VQVAE:
     """Return the VQ-VAE of an encoder built for the same ``channels`` and ``embedding_dim``.
 
-    ``decoder`` is 'emadl' or 'residual'; ``decoder_width`` is the latter's width. See :func:`get_model`
-    for the others. Raises VQVAEError for an unknown decoder or an image size the encoder's stride
-    does not divide.
+    ``encoder.stride`` says how many pixels a side one code stands for. ``decoder`` is 'emadl' or 'residual';
+    ``decoder_width`` is the latter's width. See :func:`get_model` for the others. Raises VQVAEError for an unknown
+    decoder or an image size the encoder's stride does not divide.
     """
-    if decoder not in DECODERS:
-        raise VQVAEError(f"unknown decoder {decoder!r}: choose one of {', '.join(DECODERS)}")
-    width = {} if decoder_width is None else {"width": decoder_width}
+    codes_shape = code_grid(image_size, encoder.stride)
     # Fixed prefixes: exported names must not depend on how many models a process has made.
     return VQVAE(
         encoder,
-        quantizer(num_embeddings, embedding_dim, update, prefix="vectorquantize0_"),
-        DECODERS[decoder](channels, embedding_dim, image_size, **width, prefix="decoder_"),
-        channels,
-        image_size,
+        VectorQuantizer(num_embeddings, embedding_dim, update, prefix="vectorquantize0_"),
+        _make_decoder(decoder, channels, embedding_dim, image_size, decoder_width),
+        (channels, *image_size),
+        codes_shape,
         prefix="",
     )
 
 
+def _make_decoder(
+    name: str, channels: int, embedding_dim: int, image_size: Tuple[int, int], width: Optional[int]
+) -> HybridBlock:
+    if name not in DECODERS:
+        raise VQVAEError(f"unknown decoder {name!r}: choose one of {', '.join(DECODERS)}")
+    settings = {} if width is None else {"width": width}
+    return DECODERS[name](channels, embedding_dim, image_size, **settings, prefix="decoder_")
+
+
 def vqvae_emadl(
-    channels: int = 1, embedding_dim: int = 16, decoder: str = "emadl", **settings: Any
+    channels: Optional[int] = None,
+    embedding_dim: Optional[int] = None,
+    num_embeddings: Optional[int] = None,
+    update: str = "gradient",
+    image_size: Optional[Tuple[int, int]] = None,
+    decoder: Optional[str] = None,
+    decoder_width: Optional[int] = None,
+    emadl: Optional[Union[str, Path, Texts]] = None,
+    quantizer: Type[VectorQuantizer] = VectorQuantizer,
 ) -> VQVAE:
-    """Return the VQ-VAE of the EMADL project; ``settings``: see :func:`compose`."""
-    encoder = EMADLEncoder(channels, embedding_dim, prefix="encoder_")
-    return compose(encoder, decoder, channels, embedding_dim, **settings)
+    """Return the VQ-VAE that EMADL text describes: that of the project in this package, or of ``emadl``.
+
+    ``emadl`` is a folder, see :func:`vqvae_gluon.emadl.read_project`, or the texts of one. The sizes are those of the
+    text; others can be given where its components have parameters called channels, height, width, embedding_dim and
+    num_embeddings, as this package's have. ``decoder`` is that of the project, or 'emadl' or 'residual', see
+    :func:`compose`.
+    """
+    if emadl is None:
+        code_grid(image_size or (_EMADL_STRIDE,) * 2, _EMADL_STRIDE)
+        emadl = OWN_PROJECT
+    height, width = image_size or (None, None)
+    wanted = {"channels": channels, "height": height, "width": width}
+    wanted.update(embedding_dim=embedding_dim, num_embeddings=num_embeddings)
+    texts = emadl if isinstance(emadl, dict) else read_project(emadl).texts
+    project = parse_project(texts, **{name: size for name, size in wanted.items() if size is not None})
+    geometry = project.geometry
+    names = ComponentNames(project.encoder.full_name, project.decoder.full_name)
+    if decoder is None and decoder_width is None:
+        decoding = build(project.decoder, "decoder_")
+    else:
+        decoding = _other_decoder(decoder or "emadl", geometry, decoder_width)
+        names = names._replace(decoder=f"{project.encoder.package}.Decoder")
+    return VQVAE(
+        build(project.encoder.without_quantizer()[0], "encoder_"),
+        quantizer(geometry.num_embeddings, geometry.encoding[0], update, prefix="vectorquantize0_"),
+        decoding,
+        geometry.image,
+        geometry.encoding[1:],
+        names,
+        prefix="",
+    )
+
+
+def _other_decoder(name: str, geometry: Geometry, width: Optional[int]) -> HybridBlock:
+    """Return a decoder that is not the project's own, if it fits the project's codes."""
+    channels, *size = geometry.image
+    if geometry.encoding[1:] != tuple(side / _EMADL_STRIDE for side in size):
+        raise VQVAEError(
+            f"decoder {name!r} was given for codes of {geometry.encoding[1:]}: "
+            f"it makes images {_EMADL_STRIDE} times as high and wide; leave it out"
+        )
+    return _make_decoder(name, channels, geometry.encoding[0], tuple(size), width)
 
 
 def vqvae_residual(
@@ -145,7 +212,7 @@ def get_model(
     **kwargs
         Settings of the model. All have num_embeddings (64), embedding_dim (16), update ('gradient' or 'ema',
         see :class:`VectorQuantizer`), channels (1), image_size (height, width; (28, 28)), decoder ('emadl' or
-        'residual') and decoder_width. The encoders' own: width, blocks, reduced_width.
+        'residual') and decoder_width. The encoders' own: width, blocks, reduced_width; emadl, see :func:`vqvae_emadl`.
 
     Raises
     ------

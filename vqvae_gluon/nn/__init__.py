@@ -1,21 +1,19 @@
 """Hybrid blocks; they know nothing of data or training."""
 from .branches import Branches
-from .emadl import EMADLDecoder, EMADLEncoder
 from .inception_resnet import InceptionResNetV2Encoder
 from .quantizer import CodebookAverages, Quantized, VectorQuantizer
 from .reduction import DenseLayerChannelReduction, PointwiseReduction
 from .residual import ResidualDecoder, ResidualEncoder
 from .up_convolution import UpConvolution
-from .vqvae import VQVAE, DecodingNetwork, EncodingNetwork, VQVAEOutput
+from .vqvae import VQVAE, ComponentNames, DecodingNetwork, EncodingNetwork, VQVAEOutput
 
 __all__ = [
     "VQVAE",
     "Branches",
     "CodebookAverages",
+    "ComponentNames",
     "DecodingNetwork",
     "DenseLayerChannelReduction",
-    "EMADLDecoder",
-    "EMADLEncoder",
     "EncodingNetwork",
     "InceptionResNetV2Encoder",
     "PointwiseReduction",

@@ -23,16 +23,23 @@ class VQVAEOutput(NamedTuple):
     codebook_loss: mx.nd.NDArray
 
 
+class ComponentNames(NamedTuple):
+    """Under which names, ``<package>.<Component>``, the two parts of a model are exported."""
+
+    encoder: str
+    decoder: str
+
+
+COMPONENTS = ComponentNames("vqvae.Encoder", "vqvae.Decoder")
+
+
 class VQVAE(HybridBlock):
     """Compose an encoder, a quantizer and a decoder.
 
-    Takes images (N, C, H, W), float32 in [0, 1]. Source: van den Oord et al. (2017).
+    Takes images (N, *image_shape), float32 in [0, 1]; their codes are (N, *codes_shape). Source: van den Oord et al.
+    (2017).
 
-    Raises
-    ------
-    VQVAEError
-        If the image size does not fit the encoder's stride or, when called, if images of
-        another shape or type than the model's are given.
+    Raises VQVAEError, when called, if images of another shape or type than the model's are given.
     """
 
     def __init__(
@@ -40,13 +47,15 @@ class VQVAE(HybridBlock):
         encoder: HybridBlock,
         quantizer: VectorQuantizer,
         decoder: HybridBlock,
-        channels: int = 1,
-        image_size: Tuple[int, int] = (28, 28),
+        image_shape: Tuple[int, int, int],
+        codes_shape: Tuple[int, int],
+        components: ComponentNames = COMPONENTS,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.image_shape = (channels, *image_size)
-        self.codes_shape = code_grid(image_size, encoder.stride)
+        self.image_shape = image_shape
+        self.codes_shape = codes_shape
+        self.components = components
         self.encoder = encoder
         self.quantizer = quantizer
         self.decoder = decoder

@@ -13,9 +13,11 @@ import numpy as np
 from mxnet.gluon import Block
 
 from ..data import Dataset
+from ..emadl.block import Network
 from ..errors import VQVAEError
 from ..files import parse_json, read_bytes, write_bytes
 from ..model_zoo import get_model
+from ..nn import VQVAE
 from .recipe import Recipe
 from .trainer import Training, total_loss
 
@@ -185,7 +187,7 @@ def check_comparable(recipes: Dict[str, Recipe], seeds: Sequence[int]) -> None:
     if len(set(seeds)) < len(seeds):
         raise VQVAEError(f"the seeds were given as {list(seeds)}: give each of them once")
     (first_label, first), *_ = recipes.items()
-    decoders = {}
+    decoders: Dict[str, Tuple[str, str]] = {}
     for label, recipe in recipes.items():
         if not label or label != Path(label).name or label.startswith("."):
             raise VQVAEError(f"label {label!r} cannot name a folder: choose another one")
@@ -195,12 +197,19 @@ def check_comparable(recipes: Dict[str, Recipe], seeds: Sequence[int]) -> None:
                     f"{name} is {getattr(first, name)!r} for {first_label} and {getattr(recipe, name)!r} for {label}: "
                     "a comparison needs one for all"
                 )
-        decoders[label] = type(get_model(recipe.model, **recipe.model_settings()).decoder).__name__
+        decoders[label] = _decoder(get_model(recipe.model, **recipe.model_settings()))
         if decoders[label] != decoders[first_label]:
             raise VQVAEError(
-                f"{first_label} has the decoder {decoders[first_label]}, {label} has {decoders[label]}: "
+                f"{first_label} has the decoder {decoders[first_label][0]}, {label} has {decoders[label][0]}: "
                 "give one to all with --decoder emadl or --decoder residual"
             )
+
+
+def _decoder(model: VQVAE) -> Tuple[str, str]:
+    """Return a decoder's name and what tells it from others of that name: for EMADL text, its layers."""
+    if isinstance(model.decoder, Network):
+        return model.decoder.component.full_name, "\n".join(map(str, model.decoder.component.layers))
+    return type(model.decoder).__name__, ""
 
 
 def summarize(results: Sequence[Result]) -> Dict[str, Dict[str, Tuple[float, float]]]:

@@ -1,11 +1,16 @@
 """Every setting of a training, typed, checked and saved beside the weights it made."""
 import dataclasses
 import difflib
+import hashlib
 import json
-from typing import Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from ..emadl import OWN_PROJECT, Texts
 from ..errors import VQVAEError
 from ..files import parse_json
+
+if TYPE_CHECKING:
+    from ..emadl.project import Project
 
 CHOICES = {
     "update": ("gradient", "ema"),
@@ -22,7 +27,7 @@ CHOICES = {
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
 _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
-_OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width")
+_OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width", "emadl")
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -40,10 +45,12 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
         fits = isinstance(value, str)
     elif field.type in (int, float):
         fits = isinstance(value, numbers) and not isinstance(value, bool)
+    elif field.type is Texts:
+        fits = isinstance(value, dict) and all(isinstance(text, str) for item in value.items() for text in item)
     else:
         fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
     if not fits:
-        kind = {str: "str", int: "int", float: "float"}.get(field.type, "list of integers")
+        kind = {str: "str", int: "int", float: "float", Texts: "object of texts"}.get(field.type, "list of integers")
         raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")
 
 
@@ -86,6 +93,9 @@ class Recipe:
     channels: int = _setting(1, "1 for grayscale, 3 for colour")
     image_size: Tuple[int, int] = _setting((28, 28), "HEIGHTxWIDTH of the model's images")
     mixed_sizes: str = _setting("refuse", "what to do with a folder of images of different sizes")
+    emadl: Texts = dataclasses.field(
+        default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -132,8 +142,8 @@ class Recipe:
         """Return what :func:`get_model` takes besides the name."""
         names = ("num_embeddings", "embedding_dim", "update", "channels", "image_size")
         settings = {name: getattr(self, name) for name in names}
-        own = {field.name: field.default for field in dataclasses.fields(self)}
-        settings.update({name: getattr(self, name) for name in _OPTIONAL if getattr(self, name) != own[name]})
+        own = Recipe()
+        settings.update({name: getattr(self, name) for name in _OPTIONAL if getattr(self, name) != getattr(own, name)})
         return settings
 
     def data_settings(self) -> Dict[str, Any]:
@@ -142,8 +152,15 @@ class Recipe:
         return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
-        """Return the recipe as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        """Return the recipe as JSON text; ``emadl`` is left out where it is empty."""
+        settings = dataclasses.asdict(self)
+        if not settings["emadl"]:
+            del settings["emadl"]
+        return json.dumps(settings, indent=2) + "\n"
+
+    def files(self) -> Dict[str, str]:
+        """Return what a run's folder keeps of its recipe: file names, ``recipe.json`` first, and texts."""
+        return {"recipe.json": self.to_json(), **{f"emadl/{name}": text for name, text in self.emadl.items()}}
 
     @staticmethod
     def from_json(text: str, source: str = "recipe") -> "Recipe":
@@ -156,33 +173,47 @@ class Recipe:
     def differences(self, other: "Recipe") -> List[str]:
         """Return 'name: ours, theirs' for each setting in which two recipes differ."""
         theirs = dataclasses.asdict(other)
-        return [
-            f"{name}: {value!r}, {theirs[name]!r}"
-            for name, value in dataclasses.asdict(self).items()
-            if value != theirs[name]
-        ]
+        differences = {
+            name: (value, theirs[name]) for name, value in dataclasses.asdict(self).items() if value != theirs[name]
+        }
+        if "emadl" in differences:
+            differences["emadl"] = tuple(_digest(texts) for texts in differences["emadl"])
+        return [f"{name}: {ours!r}, {yours!r}" for name, (ours, yours) in differences.items()]
 
 
-RECIPES = {
-    # The seed's configuration to the letter; Normal(0.01) is the initializer of EMADL's generator.
-    "emadl": Recipe(
-        update="gradient",
-        beta=0.25,
-        learning_rate=1e-4,
-        learning_rate_schedule="constant",
-        initializer="normal",
-        output_bias="zero",
-        batch_size=500,
-        checkpoint_period=1,
-    ),
-    "ema": Recipe(),
+def project_recipe(project: "Project", base: Optional[Recipe] = None) -> Recipe:
+    """Return the recipe that trains an EMADL project as its configuration says; ``base``, if given, says it instead."""
+    settings = {} if base else {**project.configuration.settings, "beta": project.beta}
+    sizes = project.geometry.settings()
+    image_size = (sizes.pop("height"), sizes.pop("width"))
+    settings.update(model="vqvae_emadl", emadl=project.texts, image_size=image_size, **sizes)
+    return (base or Recipe()).replace(**settings)
+
+
+def _digest(texts: Texts) -> str:
+    """Return a word that stands for the texts of a project in a message."""
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:8] if texts else "this package's own"
+
+
+def _own_project() -> Recipe:
+    from ..emadl.project import read_project
+
+    return project_recipe(read_project(OWN_PROJECT)).replace(emadl={})
+
+
+_RECIPES: Dict[str, Callable[[], Recipe]] = {
+    # The seed's configuration to the letter: what the text in vqvae_gluon/emadl/vqvae says.
+    "emadl": _own_project,
+    "ema": Recipe,
     # What build.sh trains: good reconstructions within minutes.
-    "quick": Recipe(num_epoch=5),
+    "quick": lambda: Recipe(num_epoch=5),
 }
+#: The names :func:`get_recipe` knows.
+RECIPES = tuple(_RECIPES)
 
 
 def get_recipe(name: str) -> Recipe:
     """Return the recipe called ``name``; raise VQVAEError, with the list, for an unknown one."""
-    if name not in RECIPES:
+    if name not in _RECIPES:
         raise VQVAEError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]
+    return _RECIPES[name]()

@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_refused(recipes, small_dataset, tmp_path, ch
 
 def test_decoders_must_agree(small_recipe, small_dataset, tmp_path):
     recipes = {name: small_recipe.replace(model=f"vqvae_{name}") for name in ("emadl", "residual")}
-    with pytest.raises(VQVAEError, match="emadl has the decoder EMADLDecoder, residual has ResidualDecoder: give one"):
+    with pytest.raises(VQVAEError, match="emadl has the decoder vqvae.Decoder, residual has ResidualDecoder: give one"):
         Comparison(recipes, (0,), small_dataset, tmp_path)
 
 
