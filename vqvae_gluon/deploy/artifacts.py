@@ -18,12 +18,15 @@ from mxnet import gluon
 from ..errors import VQVAEError
 from ..files import parse_json, read_bytes
 from ..nn import VQVAE
+from ..nn.vqvae import COMPONENTS
 
-ENCODER, DECODER = "vqvae.Encoder", "vqvae.Decoder"
+ENCODER, DECODER = COMPONENTS
 NEWEST = "model_0_newest"
 SYMBOL, PARAMETERS, LOSS = f"{NEWEST}-symbol.json", f"{NEWEST}-0000.params", f"{NEWEST}_loss-symbol.json"
 CODEBOOK = "vectorquantize0_embeddings"
 
+#: What a component is called, <package>.<Component>: no path, and nothing that begins with a dot.
+_NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_.]*")
 _LIST, _ARRAYS = 0x112, (0xF993FAC9, 0xF993FACA)  # what a .params file and its arrays start with
 
 #: Operators that call functions of the program, _Native and _NDArray at an address that the graph gives.
@@ -79,26 +82,58 @@ def pretrained_folder() -> Path:
     return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / "pretrained"
 
 
-def find_model(folder: Optional[Union[str, Path]] = None) -> Path:
-    """Return the folder that holds ``vqvae.Encoder`` and ``vqvae.Decoder``.
+class ModelFolder(NamedTuple):
+    """Where an exported model lies: ``path`` holds a folder for each component, ``<package>.<Component>``."""
 
-    ``folder`` is that folder or the run around it (``<run>/model``); default: ``pre-trained``.
+    path: Path
+    encoder: str
+    decoder: str
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest of the run around it, which need not exist."""
+        return self.path.parent / "manifest.json"
+
+    def load(self, component: str) -> Component:
+        """Read and check one of the components, see :func:`load_component`."""
+        return load_component(self.path / component / SYMBOL, self.path / component / PARAMETERS, self.manifest)
+
+
+def find_model(folder: Optional[Union[str, Path]] = None) -> ModelFolder:
+    """Return where the model in a folder, or in the run around it (``<run>/model``), lies; default: ``pre-trained``.
+
+    Its components are those that the run's manifest names; without, ``<package>.Encoder`` and ``<package>.Decoder``.
+
+    Raises VQVAEError if there is none, or more than one.
     """
     folder = pretrained_folder() if folder is None else Path(folder)
     for candidate in (folder, folder / "model"):
-        if (candidate / ENCODER).is_dir() and (candidate / DECODER).is_dir():
-            return candidate
+        pairs = _find_components(candidate)
+        if len(pairs) > 1:
+            names = ", ".join(encoder for encoder, _ in pairs)
+            raise VQVAEError(f"{candidate}: holds several models ({names}); leave one of them there")
+        if pairs:
+            return ModelFolder(candidate, *pairs[0])
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
+
+
+def _find_components(folder: Path) -> List[Tuple[str, str]]:
+    """Return the names of encoder and decoder for each model in a folder."""
+    present = sorted(path.name for path in folder.glob("*.*") if path.is_dir() and _NAME.fullmatch(path.name))
+    manifest = folder.parent / "manifest.json"
+    if not present:
+        return []  # nor is what lies beside it a manifest
+    named = parse_json(manifest, read_bytes(manifest)) if manifest.exists() else {}
+    named = named.get("components") if isinstance(named, dict) else None
+    if isinstance(named, dict) and all(named.get(part) in present for part in ("encoder", "decoder")):
+        return [(named["encoder"], named["decoder"])]
+    pairs = [(name, f"{name[: -len('.Encoder')]}.Decoder") for name in present if name.endswith(".Encoder")]
+    return [pair for pair in pairs if pair[1] in present]
 
 
 def judge_part(encoder: str = ENCODER) -> str:
     """Return the name of the digit classifier's folder beside an encoder's: the package is the encoder's."""
     return f"{encoder.rpartition('.')[0]}.LeNetNetwork"
-
-
-def load_part(model: Path, name: str) -> Component:
-    """Read and check the encoder or the decoder in :func:`find_model`'s folder, see :func:`load_component`."""
-    return load_component(model / name / SYMBOL, model / name / PARAMETERS, model.parent / "manifest.json")
 
 
 def load_component(symbol_file: Path, parameter_file: Path, manifest: Path) -> Component:
@@ -173,15 +208,15 @@ def load_parameters(model: VQVAE, root: Union[str, Path], ctx: mx.Context) -> No
     """Initialize a Gluon model with exported parameters; raise VQVAEError if they do not fit."""
     folder = find_model(root)
     arrays = {}
-    for name in (ENCODER, DECODER):
-        for key, array in load_part(folder, name).parameters.items():
+    for name in (folder.encoder, folder.decoder):
+        for key, array in folder.load(name).parameters.items():
             arrays[key.split(":", 1)[1]] = array
     parameters = model.collect_params()
     for name, parameter in parameters.items():
         if name not in arrays or arrays[name].shape != parameter.shape:
             found = f"shape {arrays[name].shape}" if name in arrays else "none"
             raise VQVAEError(
-                f"{folder}: is another model: for {name} it has {found}, "
+                f"{folder.path}: is another model: for {name} it has {found}, "
                 f"this model needs {parameter.shape}"
             )
     parameters.initialize(ctx=ctx)

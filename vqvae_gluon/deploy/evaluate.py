@@ -35,7 +35,7 @@ def evaluate_model(
     """
     predictor = Predictor(model, ctx)
     channels, *size = predictor.image_shape
-    recipe, fingerprint = _origin(find_model(model))
+    recipe, fingerprint = _origin(find_model(model).manifest)
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
     dataset = load_dataset(**{**settings, "source": data or recipe.data})
     if not data and fingerprint not in (None, dataset.fingerprint()):
@@ -72,9 +72,8 @@ def evaluate_model(
     return metrics
 
 
-def _origin(folder: Path) -> Tuple[Recipe, Optional[str]]:
+def _origin(manifest: Path) -> Tuple[Recipe, Optional[str]]:
     """Return the recipe and the data fingerprint of a model's manifest, or the defaults where it has none."""
-    manifest = folder.parent / "manifest.json"
     if not manifest.exists():
         return Recipe(), None
     content = parse_json(manifest, read_bytes(manifest))

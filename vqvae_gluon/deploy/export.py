@@ -14,13 +14,14 @@ from mxnet import gluon
 from mxnet.gluon import Block, HybridBlock
 
 from .. import __version__
+from ..emadl.block import Network
 from ..errors import VQVAEError
 from ..files import sha256, write_bytes
 from ..model_zoo import get_model
-from ..nn import VQVAE, Branches, DecodingNetwork, EncodingNetwork, UpConvolution
+from ..nn import VQVAE, Branches, ComponentNames, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from .artifacts import CODEBOOK, DECODER, ENCODER, LOSS, NEWEST, Parameters, judge_part, load_arrays, load_part
+from .artifacts import CODEBOOK, LOSS, NEWEST, ModelFolder, Parameters, judge_part, load_arrays
 from .judge import judge_folder, judges
 from .loss import export_loss, vqvae_loss
 
@@ -35,14 +36,14 @@ def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
     model.apply(_use_plain_form)
     depth = model.quantizer.embedding_dim
     for name, network, shape in (
-        (ENCODER, EncodingNetwork(model), model.image_shape),
-        (DECODER, DecodingNetwork(model), (depth, *model.codes_shape)),
+        (model.components.encoder, EncodingNetwork(model), model.image_shape),
+        (model.components.decoder, DecodingNetwork(model), (depth, *model.codes_shape)),
     ):
         path = folder / name / "model_0"
         path.parent.mkdir(parents=True, exist_ok=True)
         export_network(path, network, shape, epoch)
-    codebook = model.quantizer.embeddings.data()
-    mx.nd.save(str(folder / ENCODER / f"model_0-vectorquantize0-{epoch:04d}.params"), {CODEBOOK: codebook})
+    path = folder / model.components.encoder / f"model_0-vectorquantize0-{epoch:04d}.params"
+    mx.nd.save(str(path), {CODEBOOK: model.quantizer.embeddings.data()})
 
 
 def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int], epoch: int = 0) -> None:
@@ -134,15 +135,16 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
             staged = Path(temporary) / "model"
             for epoch, model in models.items():
                 export_model(model, staged, epoch)
-            for name in (ENCODER, DECODER):
+            components = models[best.epoch].components
+            for name in components:
                 select_epoch(staged / name, best.epoch, loss)
-                load_part(staged, name)  # MXNet does not say when a disk is full
+                ModelFolder(staged, *components).load(name)  # MXNet does not say when a disk is full
             if is_judged:
-                copy_network(judge_folder() / NEWEST, staged / judge_part() / NEWEST)
+                copy_network(judge_folder() / NEWEST, staged / judge_part(components.encoder) / NEWEST)
             if prefix != NEWEST:
                 for part in staged.iterdir():
                     copy_network(part / NEWEST, part / prefix)
-            manifest = _manifest(best, last, staged)
+            manifest = _manifest(best, last, staged, components)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
     except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv hides MXNet's RuntimeError in another one
@@ -154,8 +156,10 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
 
 def find_export(folder: Path) -> Optional[Dict[str, Any]]:
     """Return the manifest of a run whose export is whole and that of its checkpoints, or nothing."""
-    manifest = _manifest(*_best_and_last(folder), folder / "model")
-    if f"model/{ENCODER}/{LOSS}" not in manifest["files"]:
+    best, last = _best_and_last(folder)
+    components = get_model(best.recipe.model, **best.recipe.model_settings()).components
+    manifest = _manifest(best, last, folder / "model", components)
+    if f"model/{components.encoder}/{LOSS}" not in manifest["files"]:
         return None  # version 0.1 exported no losses
     path = folder / "manifest.json"
     return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
@@ -189,7 +193,7 @@ def restore_model(checkpoint: Checkpoint, path: Path) -> VQVAE:
     return model
 
 
-def _manifest(best: Checkpoint, last: Checkpoint, model: Path) -> Dict[str, Any]:
+def _manifest(best: Checkpoint, last: Checkpoint, model: Path, components: ComponentNames) -> Dict[str, Any]:
     files = sorted(path for path in model.rglob("*") if path.is_file())
     return {
         "epoch": best.epoch,
@@ -198,6 +202,7 @@ def _manifest(best: Checkpoint, last: Checkpoint, model: Path) -> Dict[str, Any]
         "last_metrics": last.rows[last.epoch],
         "recipe": json.loads(best.recipe.to_json()),
         "data_fingerprint": best.data_fingerprint,
+        "components": components._asdict(),
         "versions": {
             "vqvae_gluon": __version__,
             "mxnet": mx.__version__,
@@ -209,6 +214,6 @@ def _manifest(best: Checkpoint, last: Checkpoint, model: Path) -> Dict[str, Any]
 
 
 def _use_plain_form(block: Block) -> None:
-    if isinstance(block, (Branches, UpConvolution)):
+    if isinstance(block, (Branches, Network, UpConvolution)):
         block.plain = True
 

@@ -9,7 +9,7 @@ from mxnet import gluon
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
-from .artifacts import CODEBOOK, DECODER, ENCODER, find_model, load_part
+from .artifacts import CODEBOOK, find_model
 
 File = Union[str, Path]
 Images = Union[File, Sequence[File], np.ndarray]
@@ -51,7 +51,7 @@ class Predictor:
         if batch_size < 1:
             raise VQVAEError(f"batch_size was given as {batch_size}: it must be at least 1")
         folder = find_model(model)
-        encoder, decoder = (load_part(folder, name) for name in (ENCODER, DECODER))
+        encoder, decoder = folder.load(folder.encoder), folder.load(folder.decoder)
         if f"arg:{CODEBOOK}" not in encoder.parameters:
             raise VQVAEError(f"{encoder.parameter_file}: holds no codebook {CODEBOOK}")
         self.ctx = ctx
@@ -66,12 +66,12 @@ class Predictor:
         encoding = (self.codebook.shape[1], *encoder.output_shape("codes"))
         if encoding != decoder.input_shape:
             raise VQVAEError(
-                f"{folder}: the encoder makes encodings of {encoding}, "
+                f"{folder.path}: the encoder makes encodings of {encoding}, "
                 f"the decoder takes {decoder.input_shape}; they are from different models"
             )
         if decoder.output_shape("data") != self.image_shape:
             raise VQVAEError(
-                f"{folder}: the decoder makes images of {decoder.output_shape('data')}, "
+                f"{folder.path}: the decoder makes images of {decoder.output_shape('data')}, "
                 f"the encoder takes {self.image_shape}; they are from different models"
             )
         self._encoder = encoder.network(ctx, "codes")

@@ -118,7 +118,7 @@ struct Component {
   Symbol symbol;
   Shape input_shape;  // without the batch
 
-  /// `part` is vqvae.Encoder or vqvae.Decoder.
+  /// `part` is the folder of a component, such as vqvae.Encoder.
   Component(const ModelFiles& files, const std::filesystem::path& part)
       : json(files.read(part / symbol_name())),
         parameters(files.read(part / parameters_name())),
@@ -227,19 +227,6 @@ inline Codes most_alike(const float* likeness, unsigned rows, std::size_t places
 
 }  // namespace detail
 
-/// Return the folder that holds vqvae.Encoder and vqvae.Decoder: `folder` or its subfolder model.
-inline std::filesystem::path find_model(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  for (const auto& candidate : {folder, folder / "model"}) {
-    if (std::filesystem::is_directory(candidate / "vqvae.Encoder", ignored) &&
-        std::filesystem::is_directory(candidate / "vqvae.Decoder", ignored)) {
-      return candidate;
-    }
-  }
-  throw Error(folder.string() +
-              ": holds no exported model (vqvae.Encoder and vqvae.Decoder); train one with vqvae train");
-}
-
 /// Encodes, decodes and reconstructs up to `batch_size` images at a time on the CPU.
 ///
 /// Shapes are read from the files; results do not depend on the batch size. Move-only; one thread
@@ -250,7 +237,7 @@ class Codec {
   /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
   /// do not fit their graph.
   explicit Codec(const std::filesystem::path& folder, unsigned batch_size = 1)
-      : Codec(ModelFiles(find_model(folder)), batch_size) {}
+      : Codec(find_model(folder), batch_size) {}
 
   /// (channels, height, width) of an image.
   const Shape& image_shape() const { return state().image_shape; }
@@ -338,27 +325,27 @@ class Codec {
   };
 
   Codec(const ModelFiles& files, unsigned batch_size)
-      : Codec(files.folder(), checked(batch_size), detail::Component(files, "vqvae.Encoder"),
-              detail::Component(files, "vqvae.Decoder")) {}
+      : Codec(files, checked(batch_size), detail::Component(files, files.encoder()),
+              detail::Component(files, files.decoder())) {}
 
-  Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
+  Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder)
-      : Codec(model, batch_size, encoder, decoder, detail::find_likeness(encoder.symbol)) {}
+      : Codec(files, batch_size, encoder, decoder, detail::find_likeness(encoder.symbol)) {}
 
-  Codec(const std::filesystem::path& model, unsigned batch_size, const detail::Component& encoder,
+  Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
       : state_(new State{batch_size, head != "codes",
                          encoder.input_shape,
                          {decoder.input_shape.begin() + 1, decoder.input_shape.end()},
-                         find_codebook(model, encoder),
-                         encoder.bind(model / "vqvae.Encoder", batch_size, head),
-                         decoder.bind(model / "vqvae.Decoder", batch_size, "data")}) {
+                         find_codebook(files, encoder),
+                         encoder.bind(files.folder() / files.encoder(), batch_size, head),
+                         decoder.bind(files.folder() / files.decoder(), batch_size, "data")}) {
     const Shape& output = state_->encoder.output_shape();
     Shape expected = codes_shape();
     if (state_->gives_likeness) expected = batched(output.size() == 4 ? output[1] : 0, expected);
     if (state_->codebook.shape[1] != decoder.input_shape[0] || output != batched(batch_size, expected) ||
         state_->decoder.output_shape() != batched(batch_size, image_shape())) {
-      throw Error(model.string() + ": encoder and decoder are from different models");
+      throw Error(files.folder().string() + ": encoder and decoder are from different models");
     }
   }
 
@@ -374,10 +361,11 @@ class Codec {
     return batch_size;
   }
 
-  static ArrayList::Array find_codebook(const std::filesystem::path& model, const detail::Component& encoder) {
+  static ArrayList::Array find_codebook(const ModelFiles& files, const detail::Component& encoder) {
     const std::string name = "arg:vectorquantize0_embeddings";
     if (!encoder.arrays.contains(name) || encoder.arrays.at(name).shape.size() != 2) {
-      throw Error((model / "vqvae.Encoder" / "model_0_newest-0000.params").string() + ": holds no codebook vectorquantize0_embeddings");
+      const std::filesystem::path file = files.folder() / files.encoder() / "model_0_newest-0000.params";
+      throw Error(file.string() + ": holds no codebook vectorquantize0_embeddings");
     }
     return encoder.arrays.at(name);
   }

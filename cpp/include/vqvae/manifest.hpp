@@ -1,14 +1,18 @@
 #pragma once
 
-/// The SHA-256 that a run's manifest.json gives for each of its files. Mirrors vqvae_gluon/deploy/artifacts.py.
+/// Where a model's files lie, and the SHA-256 that a run's manifest.json gives for each of them. Mirrors vqvae_gluon/deploy/artifacts.py.
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "vqvae/error.hpp"
 #include "vqvae/files.hpp"
@@ -70,28 +74,44 @@ inline std::string sha256(const std::string& content) {
   return text;
 }
 
+/// Return whether a name is that of a component, <package>.<Component>: no path, and nothing that begins with a dot.
+inline bool is_component(const std::string& name) {
+  const auto is_letter = [](char letter) {
+    return letter == '.' || letter == '_' || std::isalnum(static_cast<unsigned char>(letter)) != 0;
+  };
+  return name.find('.', 1) != std::string::npos && name.front() != '.' && std::all_of(name.begin(), name.end(), is_letter);
+}
+
+/// Return the names of the folders of components in a folder, sorted.
+inline std::vector<std::string> components_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (is_component(name) && entry.is_directory(error)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 }  // namespace detail
 
 /// The files of a model, in the folder of a run or alone. A file is read whole and, if the run's manifest gives another
 /// SHA-256 for it, refused before anything parses it.
 class ModelFiles {
  public:
-  /// `model` holds vqvae.Encoder and vqvae.Decoder. Throws Error for a damaged manifest.
+  /// `model` holds a folder for each component: those that the run's manifest names or, without, <package>.Encoder and
+  /// <package>.Decoder. Throws Error for a damaged manifest.
   explicit ModelFiles(const std::filesystem::path& model) : model_(model) {
     const std::filesystem::path folder = model.has_filename() ? model : model.parent_path();
     name_ = folder.filename().string();
-    manifest_ = folder.parent_path() / "manifest.json";
-    if (!std::filesystem::exists(manifest_)) return;
-    const std::string content = read_file(manifest_);
-    const std::optional<detail::Json> manifest = detail::JsonReader(content).read();
-    const detail::Json* const files = manifest ? manifest->find("files") : nullptr;
-    if (files == nullptr || files->kind != detail::Json::Kind::object) {
-      throw Error(manifest_.string() + ": is damaged or no JSON");
+    const std::filesystem::path path = folder.parent_path() / "manifest.json";
+    std::optional<detail::Json> manifest;
+    if (std::filesystem::exists(path)) {
+      manifest = detail::JsonReader(read_file(path)).read();
+      read_digests(path, manifest);
     }
-    for (std::size_t i = 0; i < files->names.size(); ++i) {
-      const bool is_text = files->items[i].kind == detail::Json::Kind::string;
-      digests_[files->names[i]] = is_text ? files->items[i].text : "";
-    }
+    find_components(manifest ? manifest->find("components") : nullptr);
   }
 
   /// Return the content of a file such as vqvae.Encoder/model_0-symbol.json.
@@ -106,11 +126,68 @@ class ModelFiles {
   }
 
   const std::filesystem::path& folder() const { return model_; }
+  /// The folders of the components, such as vqvae.Encoder; empty if there is no model.
+  const std::string& encoder() const { return encoder_; }
+  const std::string& decoder() const { return decoder_; }
 
  private:
-  std::filesystem::path model_, manifest_;
-  std::string name_;
+  void read_digests(const std::filesystem::path& path, const std::optional<detail::Json>& manifest) {
+    const detail::Json* const files = manifest ? manifest->find("files") : nullptr;
+    if (files == nullptr || files->kind != detail::Json::Kind::object) {
+      throw Error(path.string() + ": is damaged or no JSON");
+    }
+    for (std::size_t i = 0; i < files->names.size(); ++i) {
+      const bool is_text = files->items[i].kind == detail::Json::Kind::string;
+      digests_[files->names[i]] = is_text ? files->items[i].text : "";
+    }
+  }
+
+  void find_components(const detail::Json* named) {
+    const auto name = [&](const char* part) -> std::string {
+      const detail::Json* const text = named ? named->find(part) : nullptr;
+      const bool is_name = text && text->kind == detail::Json::Kind::string && detail::is_component(text->text);
+      return is_name && holds(text->text) ? text->text : "";
+    };
+    const std::string encoder = name("encoder"), decoder = name("decoder");
+    if (!encoder.empty() && !decoder.empty()) {
+      encoder_ = encoder;
+      decoder_ = decoder;
+      return;
+    }
+    std::string several;
+    for (const std::string& found : detail::components_in(model_)) {
+      const std::string ending = ".Encoder";
+      if (found.size() <= ending.size() || found.compare(found.size() - ending.size(), ending.size(), ending) != 0) continue;
+      const std::string partner = found.substr(0, found.size() - ending.size()) + ".Decoder";
+      if (!holds(partner)) continue;
+      several += (several.empty() ? "" : ", ") + found;
+      encoder_ = found;
+      decoder_ = partner;
+    }
+    if (several != encoder_) {
+      throw Error(model_.string() + ": holds several models (" + several + "); leave one of them there");
+    }
+  }
+
+  bool holds(const std::string& component) const {
+    std::error_code error;
+    return std::filesystem::is_directory(model_ / component, error);
+  }
+
+  std::filesystem::path model_;
+  std::string name_, encoder_, decoder_;
   std::map<std::string, std::string> digests_;
 };
+
+/// Return the files of the model in `folder` or its subfolder model. Throws Error if there is none, or more than one.
+inline ModelFiles find_model(const std::filesystem::path& folder) {
+  for (const auto& candidate : {folder, folder / "model"}) {
+    if (detail::components_in(candidate).empty()) continue;  // nor is what lies beside it a manifest
+    ModelFiles files(candidate);
+    if (!files.encoder().empty()) return files;
+  }
+  throw Error(folder.string() +
+              ": holds no exported model (vqvae.Encoder and vqvae.Decoder); train one with vqvae train");
+}
 
 }  // namespace vqvae
