@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predictions(commands)
     _add_export(commands)
+    _add_check(commands)
     return parser
 
 
@@ -119,8 +120,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/<recipe>)")
     recipes = ", ".join(RECIPES)
     train.add_argument("--recipe", help=f"{recipes}, or a JSON file (default: ema; with --resume, that of RUN)")
+    train.add_argument(
+        "--emadl",
+        metavar="FOLDER",
+        help="train the EMADL project in this folder, as its .conf says; with --recipe, as that recipe says",
+    )
     train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
-    train.add_argument("--ctx", default="cpu", help="cpu, gpu, or a list of devices such as gpu(0),gpu(1)")
+    train.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     _add_settings(train)
@@ -129,15 +135,22 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a recipe."""
-    from .training.recipe import CHOICES, Recipe
+    from .training.recipe import CHOICES
 
     group = command.add_argument_group("settings (defaults: those of the recipe)")
-    for field in dataclasses.fields(Recipe):
+    for field in _settings():
         kind = _kind(field)
         choices = CHOICES.get(field.name)
         shape = {"choices": choices} if choices else {"metavar": _metavar(kind)}
         flag = "--" + field.name.replace("_", "-")
         group.add_argument(flag, dest=field.name, type=kind, help=field.metadata["help"], **shape)
+
+
+def _settings() -> List[dataclasses.Field]:
+    """Return the settings of a recipe that are flags: all but the texts of an EMADL project."""
+    from .training.recipe import Recipe
+
+    return [field for field in dataclasses.fields(Recipe) if field.name != "emadl"]
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:
@@ -152,7 +165,8 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="[LABEL=]NAME[,setting=value...], such as wide=vqvae_residual,width=256; see vqvae_gluon.get_model_list()",
+        help="[LABEL=]NAME[,setting=value...], such as wide=vqvae_residual,width=256; a name of "
+        "vqvae_gluon.get_model_list(), or the folder of an EMADL project",
     )
     compare.add_argument("-o", "--output", metavar="DIR", default="runs/comparison", help="default: runs/comparison")
     compare.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N,N,...", help="default: 0,1,2")
@@ -218,13 +232,14 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     export.set_defaults(run=_export)
 
 
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    check = commands.add_parser("check", help="print the layers of an EMADL component, or what is wrong with its text")
+    check.add_argument("file", metavar="FILE.emadl", help="the text of one component")
+    check.set_defaults(run=_check)
+
+
 def _train(options: argparse.Namespace) -> None:
-    name = options.recipe or "ema"
-    if options.resume and options.output and not options.recipe:
-        interrupted = Path(options.output, "recipe.json")
-        name = str(interrupted) if interrupted.exists() else name
-    recipe = _read_recipe(name, options)
-    name = Path(name).stem if name.endswith(".json") else name
+    recipe, name, context = _read_training(options)
     folder = Path(options.output or Path("runs", name))
     if options.print_recipe:
         _print(recipe.to_json().rstrip())
@@ -235,7 +250,7 @@ def _train(options: argparse.Namespace) -> None:
     from .runtime import parse_contexts
     from .training.trainer import Training
 
-    contexts = parse_contexts(options.ctx)
+    contexts = parse_contexts(options.ctx or context)
     dataset = load_dataset(**recipe.data_settings())
     training = Training(recipe, dataset, folder, contexts, options.resume)
     manifest = find_export(folder) if training.finished else None
@@ -255,18 +270,49 @@ def _train(options: argparse.Namespace) -> None:
     _print_manifest(manifest, folder, options.json)
 
 
+def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
+    """Return the recipe that the options ask for, the name of its run, and where the project asks to be trained."""
+    if options.emadl:
+        return _read_project(options)
+    name = options.recipe or "ema"
+    if options.resume and options.output and not options.recipe:
+        interrupted = Path(options.output, "recipe.json")
+        name = str(interrupted) if interrupted.exists() else name
+    recipe = _read_recipe(name, options)
+    return recipe, Path(name).stem if name.endswith(".json") else name, "cpu"
+
+
+def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
+    """Return the recipe of an EMADL project, its package and its context; say what its configuration asks in vain."""
+    from .emadl.project import read_project
+    from .runtime import has_gpu
+    from .training.recipe import project_recipe
+
+    project = read_project(options.emadl)
+    recipe = project_recipe(project, _read_recipe(options.recipe, options) if options.recipe else None)
+    context = project.configuration.context
+    if not options.recipe:
+        for note in project.configuration.notes:
+            _tell(f"{options.emadl}: {note}")
+    if context == "gpu" and not options.ctx and not has_gpu():
+        _tell(f"{options.emadl}: context: there is no GPU that MXNet can use here; training on the CPU")
+        context = "cpu"
+    return _with_flags(recipe, options), project.encoder.package, context
+
+
 def _read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
     """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
     from .files import read_bytes
     from .training.recipe import Recipe, get_recipe
 
     if name.endswith(".json"):
-        recipe = Recipe.from_json(read_bytes(name).decode("utf-8", "replace"), name)
-    else:
-        recipe = get_recipe(name)
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return recipe.replace(**given)
+        return _with_flags(Recipe.from_json(read_bytes(name).decode("utf-8", "replace"), name), options)
+    return _with_flags(get_recipe(name), options)
+
+
+def _with_flags(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
+    names = [field.name for field in _settings()]
+    return recipe.replace(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -293,15 +339,19 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _parse_model(text: str, recipe: "Recipe") -> Tuple[str, "Recipe"]:
-    """Return the label and the recipe of [LABEL=]NAME[,setting=value...]."""
-    from .training.recipe import Recipe
-
+    """Return the label and the recipe of [LABEL=]NAME[,setting=value...], where the name may be a project's folder."""
     model, *settings = text.split(",")
     label, equals, name = model.partition("=")
     if not equals:
         label, name = text, model
-    kinds = {field.name: _kind(field) for field in dataclasses.fields(Recipe)}
+    kinds = {field.name: _kind(field) for field in _settings()}
     changed: Dict[str, Any] = {"model": name}
+    if Path(name).is_dir():
+        from .emadl.project import read_project
+        from .training.recipe import project_recipe
+
+        label = label if equals else Path(name).resolve().name
+        recipe, changed = project_recipe(read_project(name), recipe), {}
     for setting in settings:
         key, _, value = setting.partition("=")
         try:
@@ -402,6 +452,12 @@ def _export(options: argparse.Namespace) -> None:
     from .deploy.export import export_run
 
     _print_manifest(export_run(options.folder, options.prefix), options.folder, options.json)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from .emadl.component import read
+
+    _print(read(options.file).describe())
 
 
 def _predictor(options: argparse.Namespace) -> Any:

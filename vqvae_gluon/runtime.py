@@ -148,6 +148,16 @@ def parse_contexts(text: str) -> "List[mx.Context]":
     return contexts
 
 
+def has_gpu() -> bool:
+    """Tell whether MXNet sees a GPU here."""
+    import mxnet as mx
+
+    try:
+        return mx.context.num_gpus() > 0
+    except mx.MXNetError:  # a driver that it cannot use
+        return False
+
+
 def _parse_context(word: str) -> "mx.Context":
     import mxnet as mx
 

@@ -11,6 +11,8 @@ COMMAND = ROOT / ".venv" / "bin" / "vqvae"
 PROGRAM = ROOT / "cpp" / "build" / "vqvae"
 PRETRAINED = ROOT / "pre-trained"
 DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png" for digit in range(10)]
+# An EMADL project of another package, with other channels and residual branches.
+PROJECT = ROOT / "src" / "test" / "emadl" / "project"
 
 # Every model of the zoo, narrow enough for tests.
 SMALL_MODELS = {

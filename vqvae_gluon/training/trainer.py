@@ -298,7 +298,9 @@ class Training:
     def _finish_epoch(self) -> None:
         best = self.history.best()["epoch"] == self.epoch
         if self.epoch == 0:
-            write_bytes(self.folder / "recipe.json", self.recipe.to_json().encode())
+            for name, text in self.recipe.files().items():
+                (self.folder / name).parent.mkdir(exist_ok=True)
+                write_bytes(self.folder / name, text.encode())
         self.epoch += 1
         due = self.epoch % self.recipe.checkpoint_period == 0 or self.finished
         self._unsaved = self._checkpoint()
