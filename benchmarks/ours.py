@@ -19,7 +19,7 @@ from worker import serve  # noqa: E402
 
 from vqvae_gluon import Predictor, Recipe, Training, get_model, get_recipe, load_dataset  # noqa: E402
 from vqvae_gluon.data import SPLITS, Dataset, Split  # noqa: E402
-from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model, load_part  # noqa: E402
+from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model  # noqa: E402
 from vqvae_gluon.deploy.export import export_model  # noqa: E402
 
 _GOLDEN_IMAGES = 1000
@@ -39,7 +39,7 @@ def prepare() -> None:
     images.tofile("test.bytes")
     parameters = {}
     for name in (ENCODER, DECODER):
-        for key, array in load_part(find_model(), name).parameters.items():
+        for key, array in find_model().load(name).parameters.items():
             parameters[key.split(":", 1)[1]] = array.asnumpy()
     np.savez("weights.npz", **parameters)
     predictor, golden = Predictor(), images[:_GOLDEN_IMAGES]

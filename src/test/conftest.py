@@ -112,6 +112,16 @@ def small_recipe():
 
 
 @pytest.fixture(scope="session")
+def project_run(tmp_path_factory):
+    """The run of PROJECT, trained on MNIST for one epoch by a recipe that keeps its codebook alive."""
+    run = tmp_path_factory.mktemp("project") / "run"
+    command = ["train", "--emadl", PROJECT, "--recipe", "quick", "--num-epoch", "1", "--batch-size", "64"]
+    result = run_python(*command, "--output", run)
+    assert result.returncode == 0, result.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """The folder of an exported model with random weights, of images 1 x 28 x 28."""
     return export_newest(make_model(), tmp_path_factory.mktemp("exported") / "model")

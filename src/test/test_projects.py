@@ -1,12 +1,13 @@
 """An EMADL project of a user: trained, resumed, exported, compared, and run in both languages."""
 import json
 import shutil
+import subprocess
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PROJECT, random_images, run_cpp, run_python
+from conftest import DIGITS, PROJECT, ROOT, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, VQVAEError, emadl, export_run, get_model, get_recipe, write_png
 from vqvae_gluon.deploy.artifacts import find_model
 from vqvae_gluon.training.recipe import Recipe, project_recipe
@@ -192,7 +193,7 @@ def test_check_prints_the_layers_or_the_place_of_the_fault(project, tmp_path):
         ({"Enc.emadl": ENCODER.replace("-> \n", "")[:-20]}, "Enc.emadl:7:"),
         ({"Enc.emadl": ENCODER.replace("package p.q", "package other")}, "names the encoder p.q.Enc"),
         ({"Dec.emadl": DECODER.replace("Q^{4,3,3}", "Q^{2,3,3}")}, "takes (2,3,3), "),
-        ({"Dec.conf": CONFIGURATION.replace("log_per", "log_pre")}, "unknown key 'log_preiod'; did you mean log_period?"),
+        ({"Dec.conf": CONFIGURATION.replace("log_p", "log_")}, "unknown key 'log_eriod'; did you mean log_period?"),
         ({"Dec.conf": CONFIGURATION.replace("adam", "nag")}, "optimizer was given as nag: it must be adam or sgd"),
     ],
 )
@@ -218,6 +219,12 @@ def test_a_gpu_that_is_missing_is_told_once(tmp_path, images):
     ]
     result = run_python(*command, "--ctx", "cpu")
     assert b"context" not in result.stderr
+
+
+def test_a_program_of_emadls_generator_runs_it(project_run):
+    command = [str(ROOT / "cpp" / "build" / "emadl_test"), str(project_run / "model"), "mnist"]
+    result = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stdout
 
 
 def test_two_models_in_one_folder_are_refused_alike(exported, tmp_path):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Texts = Dict[str, str]
 #: The project that this package is built around, as text.
 OWN_PROJECT = Path(__file__).with_name("vqvae")
+#: The classifier that judges reconstructions, as text.
+LENET = Path(__file__).with_name("mnist") / "LeNetNetwork.emadl"
 
 _HOMES = {
     "Component": ".component",
@@ -29,7 +31,7 @@ _HOMES = {
     "read_project": ".project",
 }
 
-__all__ = sorted([*_HOMES, "OWN_PROJECT", "Texts", "load"])
+__all__ = sorted([*_HOMES, "LENET", "OWN_PROJECT", "Texts", "load"])
 
 
 def __getattr__(name: str) -> object:

@@ -22,7 +22,6 @@ from vqvae_gluon.deploy.artifacts import (
     find_model,
     judge_part,
     load_arrays,
-    load_part,
 )
 from vqvae_gluon.deploy.judge import Judge
 
@@ -180,6 +179,6 @@ def test_verdict_fusion_and_threads_change_nothing(tmp_path, variable, values):
 
 def test_verdict_missing_scaling_keeps_the_digits(judge):
     # Bytes instead of byte/255 saturate the encoder's tanh, but strokes stay where they are and digits legible.
-    encoder, decoder = (load_part(find_model(), name).network(mx.cpu()) for name in (ENCODER, DECODER))
+    encoder, decoder = (find_model().load(name).network(mx.cpu()) for name in (ENCODER, DECODER))
     encoding, *_ = encoder(mx.nd.array(IMAGES.astype(np.float32)))
     assert judged_right(judge, decoder(encoding).asnumpy()) >= 7

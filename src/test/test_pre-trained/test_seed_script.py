@@ -5,6 +5,8 @@ import pytest
 from mxnet import gluon
 
 from conftest import DIGITS, PRETRAINED
+from vqvae_gluon import emadl, read_image
+from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import load_arrays
 
 # Model folders, and the package of their components.
@@ -17,8 +19,14 @@ def load(folder, package, component):
         return gluon.SymbolBlock.imports(f"{prefix}-symbol.json", ["data"], f"{prefix}-0000.params")
 
 
-@pytest.mark.parametrize("folder, package", [OURS])
-def test_all_ten_digits_are_read_from_their_reconstructions(folder, package):
+@pytest.fixture(params=["ours", "project"])
+def model(request):
+    """A model folder and its package: the pre-trained one, and that of a project of a user."""
+    return OURS if request.param == "ours" else (request.getfixturevalue("project_run") / "model", "mnist")
+
+
+def test_all_ten_digits_are_read_from_their_reconstructions(model):
+    folder, package = model
     encoder, decoder, lenet = (load(folder, package, name) for name in ("Encoder", "Decoder", "LeNetNetwork"))
     for digit, path in enumerate(DIGITS):
         image = mx.image.imread(str(path), flag=0).transpose((2, 0, 1)).expand_dims(0).astype("float32") / 255
@@ -34,6 +42,16 @@ def test_the_lenet_beside_a_model_is_the_judge(folder, package):
     judge = {path.name: path.read_bytes() for path in (PRETRAINED / "judge").glob("model_0_newest*")}
     copies = {path.name: path.read_bytes() for path in (folder / f"{package}.LeNetNetwork").iterdir()}
     assert copies == judge and len(judge) == 4
+
+
+def test_the_judge_is_what_its_text_says():
+    network = emadl.build(emadl.read(emadl.LENET), "lenet_")
+    arrays = load_arrays(PRETRAINED / "judge" / "model_0_newest-0000.params")
+    network.collect_params().load_dict({name.split(":")[1]: array for name, array in arrays.items()}, mx.cpu())
+    images = np.stack([read_image(path, 1, (28, 28)) for path in DIGITS])
+    probabilities = network(mx.nd.array(to_unit(images))).asnumpy()
+    lenet = load(PRETRAINED / "model", "vqvae", "LeNetNetwork")
+    np.testing.assert_array_equal(probabilities, lenet(mx.nd.array(to_unit(images))).asnumpy())
 
 
 def test_the_judges_loss_is_minus_the_logarithm_of_the_labels_probability():
