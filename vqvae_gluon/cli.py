@@ -290,10 +290,11 @@ def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
 
     project = read_project(options.emadl)
     recipe = project_recipe(project, _read_recipe(options.recipe, options) if options.recipe else None)
+    if options.recipe:  # in the place of the configuration
+        return _with_flags(recipe, options), project.encoder.package, "cpu"
+    for note in project.configuration.notes:
+        _tell(f"{options.emadl}: {note}")
     context = project.configuration.context
-    if not options.recipe:
-        for note in project.configuration.notes:
-            _tell(f"{options.emadl}: {note}")
     if context == "gpu" and not options.ctx and not has_gpu():
         _tell(f"{options.emadl}: context: there is no GPU that MXNet can use here; training on the CPU")
         context = "cpu"
