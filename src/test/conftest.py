@@ -115,7 +115,7 @@ def small_recipe():
 def project_run(tmp_path_factory):
     """The run of PROJECT, trained on MNIST for one epoch by a recipe that keeps its codebook alive."""
     run = tmp_path_factory.mktemp("project") / "run"
-    command = ["train", "--emadl", PROJECT, "--recipe", "quick", "--num-epoch", "1", "--batch-size", "64"]
+    command = ["train", "--emadl", PROJECT, "--recipe", "quick", "--num-epoch", "1", "--batch-size", "100"]
     result = run_python(*command, "--output", run)
     assert result.returncode == 0, result.stderr
     return run
