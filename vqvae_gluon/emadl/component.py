@@ -1,5 +1,4 @@
 """A component: its text read, its layers expanded, every shape inferred and checked."""
-import math
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -108,7 +107,7 @@ def _elements(ports: Tuple[Port, ...]) -> List[Tuple[Port, Optional[int]]]:
 
 def read(path: Union[str, Path], **parameters: Value) -> Component:
     """Read a component from a file, see :func:`parse`."""
-    return parse(read_bytes(path).decode("utf-8", "replace"), str(path), **parameters)
+    return parse(read_bytes(path).decode("utf-8-sig", "replace"), str(path), **parameters)
 
 
 def parse(text: str, name: str, **parameters: Value) -> Component:
@@ -140,8 +139,6 @@ def parse(text: str, name: str, **parameters: Value) -> Component:
         )
         for call in reader.calls
     )
-    if math.prod(reader.largest) >= 2**31:
-        raise source.fault(title, f"a stream of {show(reader.largest)} is beyond what MXNet can hold")
     return Component(
         name,
         ".".join(package.children),

@@ -154,14 +154,14 @@ def _read_entries(source: Source, entries: List[Tree]) -> List[Tuple[Token, Sett
         key, setting = entry.children
         if key in [known for known, *_ in found]:
             raise source.fault(key, f"{key} is given twice")
-        found.append((key, *_read_setting(setting)))
+        found.append((key, *_read_setting(source, setting)))
     return found
 
 
-def _read_setting(setting: Tree) -> Tuple[Setting, Node, Optional[Tree]]:
+def _read_setting(source: Source, setting: Tree) -> Tuple[Setting, Node, Optional[Tree]]:
     if setting.data == "numeric":
         sign, number = setting.children
-        value = int(number) if number.isdigit() else float(number)
+        value = source.number(number)
         return (-value if sign == "-" else value), setting, None
     if setting.data == "text":
         return str(setting.children[0][1:-1]), setting, None

@@ -9,7 +9,6 @@ from .syntax import Node, Source, suggestion
 #: A number, a truth value, a text or a tuple of numbers.
 Value = Union[int, float, bool, str, Tuple[Any, ...]]
 
-_LARGEST = 2**53  # whole numbers up to it are exact as a float, too
 _ARITHMETIC: Dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -90,7 +89,7 @@ class _Evaluation:
         return getattr(self, f"_{node.data}")(node, *node.children)
 
     def _number(self, node: Tree, token: Token) -> Value:
-        return self._checked(node, int(token) if token.isdigit() else float(token))
+        return self._source.number(token)
 
     def _string(self, node: Tree, token: Token) -> Value:
         return str(token[1:-1])
@@ -123,7 +122,7 @@ class _Evaluation:
             raise self._source.fault(right, f"{show(first)} {symbol} 0 is impossible")
         if symbol == "/" and isinstance(first, int) and isinstance(second, int) and first % second == 0:
             return first // second
-        return self._checked(node, _ARITHMETIC[symbol](first, second))
+        return self._source.checked(node, _ARITHMETIC[symbol](first, second))
 
     def _binary_and(self, node: Tree, left: Tree, right: Tree) -> Value:
         return self._truth_of(left) and self._truth_of(right)
@@ -141,11 +140,6 @@ class _Evaluation:
         value = self.value(node)
         if not isinstance(value, bool):
             raise self._source.fault(node, f"{show(value)} stands where true or false is expected")
-        return value
-
-    def _checked(self, node: Node, value: Any) -> Value:
-        if not abs(value) <= _LARGEST:
-            raise self._source.fault(node, f"a number was given beyond {_LARGEST}")
         return value
 
 

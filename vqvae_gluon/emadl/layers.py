@@ -13,6 +13,8 @@ Arguments = Dict[str, Value]
 
 #: Element types, each a part of the next.
 DOMAINS = ("B", "N", "Z", "Q")
+#: How many numbers a stream may hold for one input: MXNet counts with 32 bits.
+MOST_NUMBERS = 2**31 - 1
 
 
 class StreamType(NamedTuple):

@@ -6,7 +6,7 @@ from lark import Tree
 
 from ..errors import VQVAEError
 from .expressions import Sequence, Value, evaluate, evaluate_sequence, show, widen
-from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, StreamType
+from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_NUMBERS, StreamType
 from .ports import Port, shapes_agree
 from .syntax import Node, Source, position, suggestion
 
@@ -35,7 +35,6 @@ class NetworkReader:
         self._ports = {port.name: port for port in (*inputs, *outputs)}
         self.calls: List[Call] = []
         self.streams: List[StreamType] = []
-        self.largest: Tuple[int, ...] = ()
         self._sources: Dict[str, Streams] = {}
         for port in inputs:
             self._sources[port.name] = tuple(self._stream(port.type) for _ in range(port.length or 1))
@@ -84,7 +83,6 @@ class NetworkReader:
 
     def _stream(self, kind: StreamType) -> int:
         self.streams.append(kind)
-        self.largest = max(self.largest, kind.shape, key=math.prod)
         return len(self.streams) - 1
 
     def _chain(self, nodes: List[Node], streams: Streams, values: Values) -> Streams:
@@ -278,6 +276,9 @@ class NetworkReader:
             kinds = kind.infer([self.streams[stream] for stream in streams], complete)
         except VQVAEError as error:
             raise self._fault(node, f"{name} {error}") from None
+        for made in kinds:
+            if math.prod(made.shape) > MOST_NUMBERS:
+                raise self._fault(node, f"{name} gives {show(made.shape)}, more numbers than MXNet can hold")
         outputs = tuple(map(self._stream, kinds))
         self.calls.append(Call(name, complete, streams, outputs))
         return outputs

@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 from lark import Token, Tree
 
 from .expressions import Value, evaluate, is_number, show
-from .layers import DOMAINS, StreamType
+from .layers import DOMAINS, MOST_NUMBERS, StreamType
 from .syntax import Node, Source, suggestion
 
 _MOST_ELEMENTS = 100  # of a port array
@@ -91,7 +91,9 @@ def read_ports(source: Source, declarations: List[Tree], values: Mapping[str, Va
         shape_nodes = type_node.children[2].children if type_node.children[2] else []
         element_type = _read_element_type(source, type_node, values)
         # Q alone is one number.
-        shape = tuple(_read_size(source, side, values, 2**31 - 1) for side in shape_nodes) or (1,)
+        shape = tuple(_read_size(source, side, values, MOST_NUMBERS) for side in shape_nodes) or (1,)
+        if math.prod(shape) > MOST_NUMBERS:
+            raise source.fault(type_node, f"port {name} has {show(shape)}, more numbers than MXNet can hold")
         if len(shape) > 3:
             raise source.fault(type_node, f"port {name} has {len(shape)} axes: give 1 to 3, as in {{3,28,28}}")
         count = None if length is None else _read_size(source, length.children[0], values, _MOST_ELEMENTS)

@@ -145,4 +145,4 @@ def _find(folder: Path, paths: List[Path], name: str, beside: Path) -> Path:
 
 
 def _text(path: Path) -> str:
-    return read_bytes(path).decode("utf-8", "replace")
+    return read_bytes(path).decode("utf-8-sig", "replace")

@@ -10,7 +10,8 @@ from ..errors import VQVAEError
 
 Node = Union[Tree, Token]
 
-_LONGEST = 1 << 18  # bytes; a component is a page or two
+_LONGEST = 1 << 16  # letters; a component is a page or two
+_LARGEST = 2**53  # whole numbers up to it are exact as a float, too
 _DEEPEST = 100  # parentheses and operators within each other
 #: What the grammar has no place for, and what it is.
 _FOREIGN_WORDS = {
@@ -20,6 +21,7 @@ _FOREIGN_WORDS = {
     "instance": "'instance' places a component inside another",
     "connect": "'connect' wires components together",
 }
+_OPERATORS = {"||", "&&", "==", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%"}
 _TERMINALS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes", "SIGN": "'-'", "$END": "the end"}
 
 
@@ -29,7 +31,7 @@ class Source:
     def __init__(self, name: Union[str, Path], text: str, start: str) -> None:
         self.name = str(name)
         if len(text) > _LONGEST:
-            raise VQVAEError(f"{self.name}:1:1: is longer than {_LONGEST} letters; EMADL text is a page or two")
+            raise VQVAEError(f"{self.name}:1:1: is longer than {_LONGEST} letters; a component is a page or two")
         try:
             self.tree: Tree = _parser().parse(text, start=start)
         except UnexpectedInput as error:
@@ -40,6 +42,17 @@ class Source:
         """Return the error for what stands at a node."""
         line, column = position(node)
         return VQVAEError(f"{self.name}:{line}:{column}: {message}")
+
+    def number(self, token: Token) -> Union[int, float]:
+        """Return the value of a number; raise VQVAEError for one beyond 2^53."""
+        value = int(token) if token.isdigit() and len(token) < 40 else float(token)
+        return self.checked(token, value)
+
+    def checked(self, node: Node, value: Union[int, float]) -> Union[int, float]:
+        """Return a number that a node stands for; raise VQVAEError for one beyond 2^53."""
+        if not abs(value) <= _LARGEST:
+            raise self.fault(node, f"a number was given beyond {_LARGEST}")
+        return value
 
     def _unexpected(self, error: UnexpectedInput) -> VQVAEError:
         if isinstance(error, UnexpectedCharacters):
@@ -97,6 +110,8 @@ def _parser() -> Lark:
 
 def _listed(terminals: Set[str]) -> str:
     patterns = {terminal.name: terminal.pattern for terminal in _parser().terminals}
-    known = [name for name in terminals if name in _TERMINALS or name in patterns]
-    words = sorted(_TERMINALS.get(name) or repr(patterns[name].value) for name in known)
+    known = {_TERMINALS.get(name) or patterns[name].value for name in terminals if name in {*_TERMINALS, *patterns}}
+    if len(known & _OPERATORS) > 2:
+        known = known - _OPERATORS | {"an operator"}
+    words = sorted(word if word in {*_TERMINALS.values(), "an operator"} else repr(word) for word in known)
     return ", ".join(words[:-1]) + " or " + words[-1] if len(words) > 1 else "".join(words) or "something else"
