@@ -60,7 +60,8 @@ class Network(HybridBlock):
     def __call__(self, *inputs):
         if all(isinstance(x, mx.nd.NDArray) for x in inputs):
             self._check(inputs)
-        return super().__call__(*inputs)
+        outputs = super().__call__(*inputs)
+        return tuple(outputs) if isinstance(outputs, list) else outputs  # of a hybridized block
 
     def _check(self, inputs: Tuple[mx.nd.NDArray, ...]) -> None:
         wanted = self.component.input_types

@@ -55,23 +55,22 @@ class Source:
         return value
 
     def _unexpected(self, error: UnexpectedInput) -> VQVAEError:
+        line, column, expected = max(error.line, 1), max(error.column, 1), set()
+        words = [(str(token), token.line, token.column) for token in error.token_history or () if token]
         if isinstance(error, UnexpectedCharacters):
-            found, expected, before = repr(error.char), error.allowed or set(), error.token_history
-        elif isinstance(error, UnexpectedToken):
-            found = "the end of the text" if error.token.type == "$END" else repr(str(error.token))
-            expected, before = error.accepts or error.expected, error.token_history
+            found, expected = repr(error.char), error.allowed
+        elif isinstance(error, UnexpectedToken) and error.token.type != "$END":
+            found, expected = repr(str(error.token)), error.accepts or error.expected
+            words.append((str(error.token), line, column))
         else:
-            found, expected, before = "the end of the text", set(), None
-        word = str(before[-1]) if before else ""
-        if found.strip("'") in _FOREIGN_WORDS:
-            word = found.strip("'")
-        line, column = max(error.line, 1), max(error.column, 1)
-        if found == "the end of the text" and before:  # its own place is not told
-            line, column = before[-1].end_line, before[-1].end_column
-        message = f"unexpected {found}; expected {_listed(expected)}"
-        if word in _FOREIGN_WORDS:
-            message = f"{_FOREIGN_WORDS[word]}, which is not supported: give one feed-forward network"
-        return VQVAEError(f"{self.name}:{line}:{column}: {message}")
+            found, expected = "the end of the text", error.accepts or error.expected
+            # What stands for the end has the place of the last word.
+            line, column = error.token.end_line or 1, error.token.end_column or 1
+        for word, its_line, its_column in words:
+            if word in _FOREIGN_WORDS:
+                message = f"{_FOREIGN_WORDS[word]}, which is not supported: give one feed-forward network"
+                return VQVAEError(f"{self.name}:{its_line}:{its_column}: {message}")
+        return VQVAEError(f"{self.name}:{line}:{column}: unexpected {found}; expected {_listed(expected or set())}")
 
     def _check_depth(self) -> None:
         level, depth = [self.tree], 0
