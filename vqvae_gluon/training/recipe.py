@@ -1,13 +1,14 @@
-"""Every setting of a training, typed, checked and saved beside the weights it made."""
+"""Every setting of an autoencoder's training."""
 import dataclasses
-import difflib
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..emadl import OWN_PROJECT, Texts
 from ..errors import VQVAEError
-from ..files import parse_json
+from .settings import Settings
+from .settings import require as _require
+from .settings import setting as _setting
 
 if TYPE_CHECKING:
     from ..emadl.project import Project
@@ -30,33 +31,9 @@ _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 _OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width", "emadl")
 
 
-def _setting(default: Any, text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
-def _require(holds: bool, name: str, value: Any, expected: str) -> None:
-    if not holds:
-        raise VQVAEError(f"{name} was given as {value}: it must be {expected}")
-
-
-def _check_type(field: dataclasses.Field, value: Any) -> None:
-    numbers = (int, float) if field.type is float else (int,)
-    if field.type is str:
-        fits = isinstance(value, str)
-    elif field.type in (int, float):
-        fits = isinstance(value, numbers) and not isinstance(value, bool)
-    elif field.type is Texts:
-        fits = isinstance(value, dict) and all(isinstance(text, str) for item in value.items() for text in item)
-    else:
-        fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
-    if not fits:
-        kind = {str: "str", int: "int", float: "float", Texts: "object of texts"}.get(field.type, "list of integers")
-        raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")
-
-
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """The settings of one training; the defaults are the recipe ``ema``.
+class Recipe(Settings):
+    """The settings of an autoencoder and its training; the defaults are the recipe ``ema``.
 
     Raises VQVAEError, naming the setting, for a value of the wrong type or out of range.
     """
@@ -98,8 +75,7 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check_type(field, getattr(self, field.name))
+        super().__post_init__()
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 listed = ", ".join(map(str, choices))
@@ -116,27 +92,6 @@ class Recipe:
         _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
         _require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
-
-    def replace(self, **settings: Any) -> "Recipe":
-        """Return a recipe with some settings changed; raise VQVAEError for an unknown one."""
-        return Recipe.from_dict({**dataclasses.asdict(self), **settings})
-
-    @staticmethod
-    def from_dict(settings: Dict[str, Any]) -> "Recipe":
-        """Build a recipe from a dictionary; a misspelt setting is refused by name."""
-        if not isinstance(settings, dict):
-            raise VQVAEError(f"a recipe was given as {type(settings).__name__}: it must be an object of settings")
-        known = [field.name for field in dataclasses.fields(Recipe)]
-        for name in settings:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f": choose from {', '.join(known)}"
-                raise VQVAEError(f"unknown setting {name!r}{hint}")
-        settings = dict(settings)
-        for name in ("image_size", "blocks"):
-            if isinstance(settings.get(name), list):
-                settings[name] = tuple(settings[name])  # JSON has no tuples
-        return Recipe(**settings)
 
     def model_settings(self) -> Dict[str, Any]:
         """Return what :func:`get_model` takes besides the name."""
@@ -160,25 +115,14 @@ class Recipe:
 
     def files(self) -> Dict[str, str]:
         """Return what a run's folder keeps of its recipe: file names, ``recipe.json`` first, and texts."""
-        return {"recipe.json": self.to_json(), **{f"emadl/{name}": text for name, text in self.emadl.items()}}
-
-    @staticmethod
-    def from_json(text: str, source: str = "recipe") -> "Recipe":
-        """Read :meth:`to_json`; ``source`` is named in errors."""
-        settings = parse_json(source, text)
-        if not isinstance(settings, dict):
-            raise VQVAEError(f"{source}: holds no JSON object of settings")
-        return Recipe.from_dict(settings)
+        return {**super().files(), **{f"emadl/{name}": text for name, text in self.emadl.items()}}
 
     def differences(self, other: "Recipe") -> List[str]:
-        """Return 'name: ours, theirs' for each setting in which two recipes differ."""
-        theirs = dataclasses.asdict(other)
-        differences = {
-            name: (value, theirs[name]) for name, value in dataclasses.asdict(self).items() if value != theirs[name]
-        }
-        if "emadl" in differences:
-            differences["emadl"] = tuple(_digest(texts) for texts in differences["emadl"])
-        return [f"{name}: {ours!r}, {yours!r}" for name, (ours, yours) in differences.items()]
+        """Return 'name: ours, theirs' for each setting in which two recipes differ; a word stands for EMADL's texts."""
+        differences = [text for text in super().differences(other) if not text.startswith("emadl: ")]
+        if self.emadl != other.emadl:
+            differences.append(f"emadl: {_digest(self.emadl)!r}, {_digest(other.emadl)!r}")
+        return differences
 
 
 def project_recipe(project: "Project", base: Optional[Recipe] = None) -> Recipe:

@@ -1,0 +1,97 @@
+"""Settings that are typed, checked and saved as JSON beside the weights they made."""
+import dataclasses
+import difflib
+import json
+from typing import Any, Dict, List, Type, TypeVar
+
+from ..errors import VQVAEError
+from ..files import parse_json
+
+Self = TypeVar("Self", bound="Settings")
+
+
+def setting(default: Any, text: str) -> Any:
+    """Return the field of a setting; ``text`` is the help of its flag."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def require(holds: bool, name: str, value: Any, expected: str) -> None:
+    """Raise VQVAEError, naming the setting, unless what is expected of it holds."""
+    if not holds:
+        raise VQVAEError(f"{name} was given as {value}: it must be {expected}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Fields of type str, int, float, Tuple[int, ...] or Dict[str, str], each a :func:`setting`.
+
+    Raises VQVAEError, naming the setting, for a value of the wrong type.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
+
+    def replace(self: Self, **settings: Any) -> Self:
+        """Return the same with some settings changed; raise VQVAEError for an unknown one."""
+        return self.from_dict({**dataclasses.asdict(self), **settings})
+
+    @classmethod
+    def from_dict(cls: Type[Self], settings: Dict[str, Any]) -> Self:
+        """Build from a dictionary; a misspelt setting is refused by name."""
+        if not isinstance(settings, dict):
+            raise VQVAEError(f"a recipe was given as {type(settings).__name__}: it must be an object of settings")
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for name in settings:
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f": choose from {', '.join(fields)}"
+                raise VQVAEError(f"unknown setting {name!r}{hint}")
+        # JSON has no tuples.
+        tuples = {
+            name: tuple(value)
+            for name, value in settings.items()
+            if isinstance(value, list) and fields[name].type not in (str, int, float)
+        }
+        return cls(**{**settings, **tuples})
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def files(self) -> Dict[str, str]:
+        """Return the files in which a run's folder keeps the settings, by name, ``recipe.json`` first."""
+        return {"recipe.json": self.to_json()}
+
+    @classmethod
+    def from_json(cls: Type[Self], text: str, source: str = "recipe") -> Self:
+        """Read :meth:`to_json`; ``source`` is named in errors."""
+        settings = parse_json(source, text)
+        if not isinstance(settings, dict):
+            raise VQVAEError(f"{source}: holds no JSON object of settings")
+        return cls.from_dict(settings)
+
+    def differences(self: Self, other: Self) -> List[str]:
+        """Return 'name: ours, theirs' for each setting in which the two differ."""
+        theirs = dataclasses.asdict(other)
+        return [
+            f"{name}: {value!r}, {theirs[name]!r}"
+            for name, value in dataclasses.asdict(self).items()
+            if value != theirs[name]
+        ]
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    numbers = (int, float) if field.type is float else (int,)
+    if field.type is str:
+        fits = isinstance(value, str)
+    elif field.type in (int, float):
+        fits = isinstance(value, numbers) and not isinstance(value, bool)
+    elif field.type == Dict[str, str]:
+        fits = isinstance(value, dict) and all(isinstance(text, str) for item in value.items() for text in item)
+    else:
+        fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
+    if not fits:
+        kinds = {str: "str", int: "int", float: "float", Dict[str, str]: "object of texts"}
+        kind = kinds.get(field.type, "list of integers")
+        raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")
