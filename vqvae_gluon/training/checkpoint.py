@@ -6,11 +6,10 @@ is drawn from a generator seeded with (seed, e), so the epoch number is the rand
 import io
 import json
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
 from mxnet.gluon import Block
 
 from ..errors import VQVAEError
@@ -112,38 +111,3 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is no number")
     return value
-
-
-def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:
-    """Return the optimizer's arrays as "<parameter index>.<slot>".
-
-    ``Trainer.save_states`` would pickle them. The private attribute is safe to read: MXNet 1.9.1 is
-    the last release. Each device holds the same numbers; the first one speaks.
-    """
-    return {
-        f"{index}.{slot}": array.asnumpy()
-        for index, state in trainer._updaters[0].states.items()
-        for slot, array in enumerate(_slots(state))
-    }
-
-
-def restore_optimizer(trainer: gluon.Trainer, arrays: Dict[str, np.ndarray], path: Path) -> None:
-    """Put the arrays of :func:`optimizer_state` back on every device; raise VQVAEError if they do not fit."""
-    for updater, position in zip(trainer._updaters, range(len(trainer._updaters))):
-        for index, parameter in enumerate(trainer._params):
-            if parameter.grad_req == "null":
-                continue
-            state = trainer.optimizer.create_state_multi_precision(index, parameter.list_data()[position])
-            for slot, array in enumerate(_slots(state)):
-                saved = arrays.get(f"{index}.{slot}")
-                if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
-                    raise damaged(path)
-                array[:] = mx.nd.array(saved, dtype=array.dtype)
-            updater.states[index] = state
-            updater.states_synced[index] = True
-
-
-def _slots(state: Optional[object]) -> List[mx.nd.NDArray]:
-    if state is None:
-        return []
-    return list(state) if isinstance(state, (tuple, list)) else [state]

@@ -9,7 +9,6 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
-from gluoncv.utils import LRScheduler
 from mxnet import autograd, gluon
 from mxnet.gluon import HybridBlock
 from tqdm import tqdm
@@ -28,12 +27,11 @@ from .checkpoint import (
     damaged,
     list_checkpoints,
     load_checkpoint,
-    optimizer_state,
-    restore_optimizer,
     save_checkpoint,
     set_weights,
 )
 from .history import History
+from .optimizer import build_trainer, optimizer_state, restore_optimizer
 from .recipe import Recipe
 
 _EVALUATION_BATCH = 100
@@ -180,11 +178,10 @@ class Training:
         self.objective.hybridize(static_alloc=True, static_shape=True)
         self._open_folder(resume)
         self.averages = self._build_averages()
+        self.trainer = self._build_trainer()
         newest = list_checkpoints(self.folder)[-1:]
-        checkpoint = load_checkpoint(checkpoint_path(self.folder, newest[0])) if newest else None
-        self.trainer = self._build_trainer(checkpoint.updates if checkpoint else 0)
-        if checkpoint:
-            self._restore(checkpoint)
+        if newest:
+            self._restore(load_checkpoint(checkpoint_path(self.folder, newest[0])))
 
     @property
     def finished(self) -> bool:
@@ -352,7 +349,7 @@ class Training:
             raise VQVAEError(f"{self.folder}: was trained on other data; resume with the same data")
         path = checkpoint_path(self.folder, checkpoint.epoch)
         set_weights(self.model, checkpoint.weights, path)
-        restore_optimizer(self.trainer, checkpoint.optimizer, path)
+        restore_optimizer(self.trainer, checkpoint.optimizer, checkpoint.updates, path)
         if self.averages:
             shapes = {name: array.shape for name, array in checkpoint.averages.items()}
             if shapes != {name: array.shape for name, array in self.averages.state().items()}:
@@ -421,23 +418,12 @@ class Training:
             self.model.quantizer, decay=self.recipe.ema_decay, dead_below=self.recipe.dead_below
         )
 
-    def _build_trainer(self, updates: int) -> gluon.Trainer:
-        pass_updates = math.ceil(len(self.dataset.train.images) / self.recipe.batch_size)
-        schedule = LRScheduler(
-            self.recipe.learning_rate_schedule,
-            base_lr=self.recipe.learning_rate,
-            # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
-            niters=self.recipe.num_epoch * self.recipe.epoch_passes * pass_updates + 1,
-            offset=1,
-        )
-        optimizer = mx.optimizer.create(
-            self.recipe.optimizer,
-            learning_rate=self.recipe.learning_rate,
-            lr_scheduler=schedule,
-            begin_num_update=updates,
-        )
-        return gluon.Trainer(
-            self.model.collect_params(), optimizer, kvstore="device", update_on_kvstore=False
+    def _build_trainer(self) -> gluon.Trainer:
+        recipe = self.recipe
+        pass_updates = math.ceil(len(self.dataset.train.images) / recipe.batch_size)
+        updates = recipe.num_epoch * recipe.epoch_passes * pass_updates
+        return build_trainer(
+            self.model, recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule, updates
         )
 
     def _draw_loss(self) -> None:
