@@ -48,7 +48,7 @@ def profile(model: str, batch: int) -> Dict[str, Tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         training = Training(get_recipe("ema").replace(model=model, batch_size=batch), warm_up, Path(folder, "run"))
         training.train_epoch(np.random.RandomState(0))
-        training.dataset = part
+        training.trained.dataset = part
         mx.profiler.set_config(
             profile_imperative=True, profile_symbolic=True, aggregate_stats=True, filename=str(Path(folder, "trace"))
         )

@@ -116,11 +116,11 @@ def _stretches(recipe: Recipe, dataset: Dataset, stretch: int) -> Iterator[Tuple
     stretch = stretch // recipe.batch_size * recipe.batch_size
     for epoch in range(recipe.num_epoch):
         rng = np.random.RandomState([recipe.seed, epoch])
-        if epoch == 0 and run.averages:
-            run._start_codebook(rng)
+        if epoch == 0:
+            run.trained.start(rng)
         order = rng.permutation(len(images))
         for start in range(0, len(images), stretch):
-            run.dataset = dataset._replace(train=Split(images[order[start : start + stretch]]))
+            run.trained.dataset = dataset._replace(train=Split(images[order[start : start + stretch]]))
             yield run, run.train_epoch(rng)["mse"]
 
 

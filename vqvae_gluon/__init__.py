@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Predictor": ".deploy.predictor",
     "Recipe": ".training.recipe",
-    "Training": ".training.trainer",
+    "Training": ".training.autoencoder",
     "VQVAE": ".nn",
     "VQVAEError": ".errors",
     "VectorQuantizer": ".nn",

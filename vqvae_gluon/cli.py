@@ -248,7 +248,7 @@ def _train(options: argparse.Namespace) -> None:
     from .data import load_dataset
     from .deploy.export import export_run, find_export
     from .runtime import parse_contexts
-    from .training.trainer import Training
+    from .training.autoencoder import Training
 
     contexts = parse_contexts(options.ctx or context)
     dataset = load_dataset(**recipe.data_settings())

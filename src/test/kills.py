@@ -37,6 +37,7 @@ def main() -> int:
 
 def kill_and_resume(folder: Path, kills: int, seed: int) -> int:
     """Train in ``folder``/killed with ``kills`` deaths and in ``folder``/whole with none; return the deaths."""
+    from vqvae_gluon.training.autoencoder import AUTOENCODER
     from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 
     rng = random.Random(seed)
@@ -51,7 +52,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> int:
         status = _run(folder / "killed", death, epochs)
         assert status in (0, 130 if death.startswith("SIG") else -signal.SIGKILL), f"{death}: exit {status}"
         for epoch in list_checkpoints(folder / "killed"):
-            load_checkpoint(checkpoint_path(folder / "killed", epoch))
+            load_checkpoint(checkpoint_path(folder / "killed", epoch), AUTOENCODER)
         deaths.append(death)
         print(f"{death}: epochs {list_checkpoints(folder / 'killed')}", flush=True)
         assert status, "the training ended before it was killed often enough: make it longer"
@@ -59,7 +60,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> int:
     killed, whole = folder / "killed", folder / "whole"
     assert list_checkpoints(killed) == list_checkpoints(whole)
     for epoch in list_checkpoints(whole):
-        first, second = (load_checkpoint(checkpoint_path(run, epoch)) for run in (killed, whole))
+        first, second = (load_checkpoint(checkpoint_path(run, epoch), AUTOENCODER) for run in (killed, whole))
         assert first.rows == second.rows and first.updates == second.updates
         for group in ("weights", "optimizer", "averages"):
             for name, array in getattr(first, group).items():

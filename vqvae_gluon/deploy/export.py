@@ -19,6 +19,7 @@ from ..errors import VQVAEError
 from ..files import sha256, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, ComponentNames, DecodingNetwork, EncodingNetwork, UpConvolution
+from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
 from .artifacts import CODEBOOK, LOSS, NEWEST, ModelFolder, Parameters, judge_part, load_arrays
@@ -176,9 +177,11 @@ def _best_and_last(folder: Path) -> Tuple[Checkpoint, Checkpoint]:
     epochs = list_checkpoints(folder)
     if not epochs:
         raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
-    last = load_checkpoint(checkpoint_path(folder, epochs[-1]))
-    best_epoch = int(History(last.rows).best()["epoch"])
-    return last if best_epoch == last.epoch else load_checkpoint(checkpoint_path(folder, best_epoch)), last
+    last = load_checkpoint(checkpoint_path(folder, epochs[-1]), AUTOENCODER)
+    best_epoch = int(History(AUTOENCODER, last.rows).best()["epoch"])
+    if best_epoch == last.epoch:
+        return last, last
+    return load_checkpoint(checkpoint_path(folder, best_epoch), AUTOENCODER), last
 
 
 def _to_json(manifest: Dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import mxnet as mx
 
 from ..files import write_bytes
-from ..training.trainer import reconstruction_error
+from ..training.loss import reconstruction_error
 from .artifacts import load_arrays
 
 

@@ -14,21 +14,21 @@ from mxnet.gluon import Block
 
 from ..errors import VQVAEError
 from ..files import DAMAGES, read_bytes, write_bytes
-from .history import COLUMNS
-from .recipe import Recipe
+from .settings import Settings
+from .trained import Kind
 
 
 class Checkpoint(NamedTuple):
     """A training after ``epoch`` (from 0).
 
-    ``weights`` by parameter name, ``optimizer`` by "<parameter index>.<slot>", ``averages`` of the
-    codebook (empty for the gradient update), ``updates`` made so far, the ``rows`` of the history, and
-    the ``data_fingerprint`` of :meth:`Dataset.fingerprint`.
+    ``weights`` by parameter name, ``optimizer`` by "<parameter index>.<slot>", ``averages`` that move
+    without a gradient (may be empty), ``updates`` made so far, the ``rows`` of the history, and the
+    ``data_fingerprint`` of what it learns from.
     """
 
     epoch: int
     updates: int
-    recipe: Recipe
+    recipe: Settings
     data_fingerprint: str
     weights: Dict[str, np.ndarray]
     optimizer: Dict[str, np.ndarray]
@@ -71,8 +71,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; raise VQVAEError if it is missing or damaged."""
+def load_checkpoint(path: Path, kind: Kind) -> Checkpoint:
+    """Read a checkpoint; raise VQVAEError if it is missing, damaged or of another kind of training."""
     content = io.BytesIO(read_bytes(path))
     try:
         with np.load(content, allow_pickle=False) as file:
@@ -82,8 +82,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         for name, array in arrays.items():
             group, key = name.split("/", 1)
             groups[group][key] = np.asarray(array)  # a member that is no array is bytes
-        recipe = Recipe.from_dict(meta["recipe"])
-        rows = [{name: _number(row[name]) for name in COLUMNS} for row in meta["rows"]]
+        recipe = kind.recipe.from_dict(meta["recipe"])
+        rows = [{name: _number(row[name]) for name in kind.columns} for row in meta["rows"]]
         epoch, updates = meta["epoch"], meta["updates"]
         if (type(epoch), type(updates)) != (int, int) or [row["epoch"] for row in rows] != list(range(epoch + 1)):
             raise ValueError("the history is not that of the epoch")

@@ -18,8 +18,9 @@ from ..errors import VQVAEError
 from ..files import parse_json, read_bytes, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE
+from .autoencoder import Training
+from .loss import total_loss
 from .recipe import Recipe
-from .trainer import Training, total_loss
 
 #: What all recipes of a comparison must share; the decoder, too, see :func:`check_comparable`.
 SHARED = (

@@ -8,7 +8,7 @@ from vqvae_gluon import get_recipe
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.artifacts import load_arrays
 from vqvae_gluon.deploy.loss import export_loss, vqvae_loss
-from vqvae_gluon.training.trainer import Objective
+from vqvae_gluon.training.loss import Objective
 
 
 @pytest.fixture(params=["mse", "bce"])

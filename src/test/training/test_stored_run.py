@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from vqvae_gluon import Recipe, Training, export_run
+from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, load_checkpoint
 
 STORED = Path(__file__).parent / "stored_run"
@@ -42,7 +43,7 @@ def assert_as_stored(run):
     files = {path.relative_to(run).as_posix() for path in run.rglob("*")}
     assert files == FILES
     assert (run / "recipe.json").read_bytes() == (STORED / "recipe.json").read_bytes()
-    ours, stored = (load_checkpoint(checkpoint_path(folder, LAST)) for folder in (run, STORED))
+    ours, stored = (load_checkpoint(checkpoint_path(folder, LAST), AUTOENCODER) for folder in (run, STORED))
     assert (ours.epoch, ours.updates, ours.recipe) == (stored.epoch, stored.updates, stored.recipe)
     assert ours.data_fingerprint == stored.data_fingerprint
     same_bits = machine() == (STORED / "machine.txt").read_text().strip()
@@ -51,7 +52,7 @@ def assert_as_stored(run):
     for folder in (run, STORED):
         with open(folder / "metrics.csv", newline="") as file:
             written = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        assert written == load_checkpoint(checkpoint_path(folder, LAST)).rows
+        assert written == load_checkpoint(checkpoint_path(folder, LAST), AUTOENCODER).rows
     for row, expected in zip(ours.rows, stored.rows):
         assert list(row) == list(expected)
         np.testing.assert_allclose(list(row.values()), list(expected.values()), rtol=0 if same_bits else 1e-3)
@@ -83,7 +84,7 @@ def test_the_stored_half_goes_on_to_the_stored_end(recipe, small_dataset, tmp_pa
 def test_the_stored_run_is_exported(tmp_path):
     shutil.copytree(STORED, tmp_path / "run")
     manifest = export_run(tmp_path / "run")
-    stored = load_checkpoint(checkpoint_path(STORED, LAST))
+    stored = load_checkpoint(checkpoint_path(STORED, LAST), AUTOENCODER)
     assert manifest["epoch"] == manifest["last_epoch"] == LAST
     assert manifest["metrics"] == stored.rows[LAST]
     exported = {}

@@ -1,4 +1,4 @@
-"""The training loop on a small data set."""
+"""The training of an autoencoder on a small data set."""
 import csv
 
 import mxnet as mx
@@ -11,8 +11,9 @@ from vqvae_gluon import Training, VQVAEError
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.export import restore_model
 from vqvae_gluon.files import locked
+from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
-from vqvae_gluon.training.trainer import loss_terms, total_loss
+from vqvae_gluon.training.loss import loss_terms, total_loss
 
 
 def weights(training):
@@ -136,7 +137,7 @@ def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(small_recipe, sma
     assert whole.history.rows == resumed.history.rows
     for name in ("metrics.csv", "recipe.json", "loss_graph.png"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
-    first, second = (load_checkpoint(checkpoint_path(tmp_path / name, 3)) for name in ("whole", "parts"))
+    first, second = (load_checkpoint(checkpoint_path(tmp_path / name, 3), AUTOENCODER) for name in ("whole", "parts"))
     assert_same_bits(first.optimizer, second.optimizer)
     assert_same_bits(first.averages, second.averages)
     assert first.updates == second.updates == 4 * 7

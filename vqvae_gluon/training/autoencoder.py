@@ -1,0 +1,251 @@
+"""What is particular to the training of an autoencoder: its model, a step, a measurement, its pictures."""
+import math
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon
+
+from ..data import Dataset, batches, to_bytes, to_unit
+from ..errors import VQVAEError
+from ..metrics import CodeCounts
+from ..model_zoo import get_model
+from ..nn import VQVAE, CodebookAverages
+from .loop import Loop
+from .loss import Objective, Part
+from .optimizer import build_trainer
+from .recipe import Recipe
+from .trained import Kind
+
+AUTOENCODER = Kind(
+    recipe=Recipe,
+    metrics=("reconstruction", "commitment", "codebook", "mse", "perplexity", "codes_used"),
+    selection="reconstruction",
+)
+
+_EVALUATION_BATCH = 100
+_KMEANS_IMAGES = 1000
+_COLUMNS = 8  # images in a picture
+
+
+class Training(Loop):
+    """The training of an autoencoder in one folder: ``recipe.json``, ``metrics.csv``, pictures and ``checkpoints/``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    dataset : Dataset
+        Only its training and validation splits are looked at.
+    folder : path
+        A new folder or, with ``resume``, that of an interrupted training with the same recipe.
+    ctx : list of mx.Context
+        Each batch is divided among these devices.
+    resume : bool
+        Go on after the newest checkpoint.
+
+    Raises
+    ------
+    VQVAEError
+        If the folder is taken, belongs to another recipe, or the data do not fit the recipe.
+    """
+
+    trained: "Autoencoder"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        folder: Path,
+        ctx: Sequence[mx.Context] = (mx.cpu(),),
+        resume: bool = False,
+    ) -> None:
+        super().__init__(Autoencoder(recipe, dataset, ctx), folder, resume)
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is learnt from."""
+        return self.trained.dataset
+
+    @property
+    def ctx(self) -> List[mx.Context]:
+        """The devices."""
+        return self.trained.ctx
+
+    @property
+    def objective(self) -> Objective:
+        """The model and its loss."""
+        return self.trained.objective
+
+
+class EpochMeter:
+    """Sums loss terms and counts codes over an epoch."""
+
+    def __init__(self, num_embeddings: int, image_numbers: int) -> None:
+        self._codes = CodeCounts(num_embeddings)
+        self._image_numbers = image_numbers
+        self._sums = np.zeros(4)
+        self.images = 0
+
+    def update(self, parts: Sequence[Part]) -> None:
+        """Add a batch, a part for each device; raise FloatingPointError for figures that are not finite."""
+        for part in parts:
+            figures = part.figures.asnumpy()
+            if not np.isfinite(figures).all():
+                raise FloatingPointError
+            self._sums += figures.sum(axis=1, dtype=np.float64)
+            self._codes.update(part.codes.asnumpy())
+            self.images += figures.shape[1]
+
+    def summary(self) -> Dict[str, float]:
+        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used."""
+        reconstruction, commitment, codebook, squared_error = (float(mean) for mean in self._sums / self.images)
+        return {
+            "reconstruction": reconstruction,
+            "commitment": commitment,
+            "codebook": codebook,
+            "mse": squared_error / self._image_numbers,
+            **self._codes.summary(),
+        }
+
+    def progress(self) -> Dict[str, str]:
+        """Return the summary in short, without the MSE."""
+        summary = self.summary()
+        return {
+            "rec": f"{summary['reconstruction']:.3f}",
+            "commit": f"{summary['commitment']:.4f}",
+            "codebook": f"{summary['codebook']:.4f}",
+            "perplexity": f"{summary['perplexity']:.1f}",
+            "codes": f"{summary['codes_used']}",
+        }
+
+
+class Autoencoder:
+    """A VQ-VAE, its codebook's averages and its optimizer, for a :class:`Loop`; the members are those of Trained.
+
+    Parameters and errors are those of :class:`Training`.
+    """
+
+    kind = AUTOENCODER
+    unit = "images"
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, ctx: Sequence[mx.Context] = (mx.cpu(),)) -> None:
+        self.recipe = recipe
+        self.dataset = dataset
+        self.ctx = list(ctx)
+        self.fingerprint = dataset.fingerprint()
+        self._check_data()
+        self.model = self._build_model()
+        self.objective = Objective(self.model, recipe)
+        self.objective.hybridize(static_alloc=True, static_shape=True)
+        self.averages = self._build_averages()
+        updates = recipe.num_epoch * recipe.epoch_passes * math.ceil(self.examples / recipe.batch_size)
+        self.trainer = build_trainer(
+            self.model, recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule, updates
+        )
+
+    @property
+    def examples(self) -> int:
+        return len(self.dataset.train.images)
+
+    def start(self, rng: np.random.RandomState) -> None:
+        """Start a codebook of averages at k-means centres of encoder outputs."""
+        if not self.averages:
+            return
+        images = self.dataset.train.images
+        chosen = rng.permutation(len(images))[:_KMEANS_IMAGES]
+        z = [
+            self.model(mx.nd.array(to_unit(batch), ctx=self.ctx[0])).z.asnumpy()
+            for batch in batches(images[np.sort(chosen)], _EVALUATION_BATCH)
+        ]
+        self.averages.start(np.concatenate(z), self.recipe.batch_size, rng)
+
+    def meter(self) -> EpochMeter:
+        return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape))
+
+    def step(self, chosen: np.ndarray, meter: EpochMeter, rng: np.random.RandomState) -> None:
+        # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+        images = mx.nd.from_numpy(to_unit(self.dataset.train.images[chosen]))
+        slices = gluon.utils.split_and_load(images, self.ctx, even_split=False)
+        with autograd.record():
+            parts = [self.objective(images) for images in slices]
+        autograd.backward([part.loss for part in parts])
+        self.trainer.step(len(chosen))
+        meter.update(parts)
+        if self.averages:
+            self.averages.step([part.sums for part in parts], [part.z for part in parts], rng)
+
+    def measure(self, split: str) -> Dict[str, float]:
+        meter = self.meter()
+        for batch in batches(self.dataset.split(split).images, _EVALUATION_BATCH):
+            meter.update([self.objective(mx.nd.array(to_unit(batch), ctx=self.ctx[0]))])
+        return meter.summary()
+
+    def describe(self, row: Dict[str, float]) -> str:
+        return (
+            f"MSE training {row['train_mse']:.5f}, validation {row['validation_mse']:.5f}; "
+            f"perplexity {row['validation_perplexity']:.1f}; codes used {row['validation_codes_used']}"
+        )
+
+    def pictures(self, epoch: int) -> List[str]:
+        from ..plots import reconstruction_name
+
+        return [reconstruction_name(index, epoch, self.recipe.batch_size) for index in range(self.recipe.pictures)]
+
+    def draw(self, folder: Path, epoch: int) -> None:
+        """Draw validation images and their reconstructions."""
+        from ..plots import draw_rows
+
+        for name, images in zip(self.pictures(epoch), batches(self.dataset.validation.images, _COLUMNS)):
+            output = self.model(mx.nd.array(to_unit(images), ctx=self.ctx[0]))
+            reconstruction = to_bytes(output.reconstruction.asnumpy())
+            draw_rows(folder / name, [("original", images), ("reconstruction", reconstruction)])
+
+    def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
+        from ..plots import draw_loss
+
+        draw_loss(path, rows, best_epoch)
+
+    def _check_data(self) -> None:
+        expected = (self.recipe.channels, *self.recipe.image_size)
+        for name in ("train", "validation"):
+            images = self.dataset.split(name).images
+            if images.shape[1:] != expected or not len(images) or images.dtype != np.uint8:
+                raise VQVAEError(
+                    f"the {name} split holds {images.dtype} images of shape {images.shape}: "
+                    f"the recipe asks for uint8 of (N, {', '.join(map(str, expected))})"
+                )
+        count = len(self.dataset.train.images)
+        if (count % self.recipe.batch_size or self.recipe.batch_size) < len(self.ctx):
+            raise VQVAEError(
+                f"the last of the batches of {self.recipe.batch_size} from {count} images is smaller "
+                f"than the {len(self.ctx)} devices: choose another batch size"
+            )
+
+    def _build_model(self) -> VQVAE:
+        recipe = self.recipe
+        model = get_model(recipe.model, **recipe.model_settings())
+        mx.random.seed(recipe.seed)
+        np.random.seed(recipe.seed)  # MXNet's initializers draw from both
+        start = {"normal": mx.init.Normal(0.01), "xavier": mx.init.Xavier()}[recipe.initializer]
+        model.initialize(start, ctx=self.ctx)
+        if recipe.output_bias == "mean":
+            model.decoder.output_bias.set_data(mx.nd.array(_mean_logit(self.dataset.train.images)))
+        return model
+
+    def _build_averages(self) -> Optional[CodebookAverages]:
+        if self.recipe.update != "ema":
+            return None
+        return CodebookAverages(
+            self.model.quantizer, decay=self.recipe.ema_decay, dead_below=self.recipe.dead_below
+        )
+
+
+def _mean_logit(images: np.ndarray) -> np.ndarray:
+    """Return the sigmoid's argument for the mean of each channel.
+
+    From gray, the decoder's first updates all darken a mostly black picture; they overshoot until
+    the sigmoid passes no gradient, and training never recovers.
+    """
+    mean = np.clip(images.mean(axis=(0, 2, 3)) / 255, 0.01, 0.99)
+    return np.log(mean / (1 - mean))

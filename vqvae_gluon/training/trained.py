@@ -1,0 +1,97 @@
+"""What a loop asks of that which it trains: all that differs between one kind of training and another."""
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Protocol, Tuple, Type
+
+import numpy as np
+from mxnet import gluon
+from mxnet.gluon import Block
+
+from .settings import Settings
+
+
+class Kind(NamedTuple):
+    """What all trainings of one kind share; who reads their files needs it as well.
+
+    ``recipe`` is the class of their settings, ``metrics`` the names of what is measured on a split, and ``selection``
+    the metric whose lowest value on the validation split makes the best epoch.
+    """
+
+    recipe: Type[Settings]
+    metrics: Tuple[str, ...]
+    selection: str
+
+    @property
+    def columns(self) -> Tuple[str, ...]:
+        """The columns of a history. Without seconds or images/s: the same command writes the same file."""
+        return "epoch", "learning_rate", *self.of("train"), *self.of("validation")
+
+    def of(self, split: str) -> List[str]:
+        """Return the columns of one split's metrics."""
+        return [f"{split}_{name}" for name in self.metrics]
+
+
+class Meter(Protocol):
+    """Sums up the steps of an epoch."""
+
+    def summary(self) -> Dict[str, float]:
+        """Return the metrics so far, in the names of :class:`Kind`."""
+
+    def progress(self) -> Dict[str, str]:
+        """Return what the progress bar shows of them."""
+
+
+class Averages(Protocol):
+    """What follows the training without a gradient and belongs into its checkpoints."""
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """Return its arrays by name."""
+
+    def restore(self, state: Dict[str, np.ndarray]) -> None:
+        """Take the arrays of :meth:`state` back."""
+
+
+class Trained(Protocol):
+    """What a :class:`Loop` trains: something with the members below, of no common base.
+
+    The settings that the loop itself reads from ``recipe`` are ``seed``, ``num_epoch``, ``epoch_passes``,
+    ``batch_size``, ``checkpoint_period`` and ``training_metrics``. ``fingerprint`` tells one data set from another,
+    ``examples`` counts those of the training split and ``unit`` names them in the plural. The ``trainer`` is one of
+    :func:`build_trainer`, of the parameters of ``model``.
+
+    All randomness must be drawn from the ``rng`` of an epoch or from MXNet, which the loop seeds for each epoch: then
+    a resumed training is the uninterrupted one bit for bit. :meth:`step` and :meth:`measure` raise FloatingPointError
+    where the loss is not finite.
+    """
+
+    kind: Kind
+    recipe: Settings
+    fingerprint: str
+    examples: int
+    unit: str
+    model: Block
+    trainer: gluon.Trainer
+    averages: Optional[Averages]
+
+    def start(self, rng: np.random.RandomState) -> None:
+        """Do what comes once, before the first epoch."""
+
+    def meter(self) -> Meter:
+        """Return a meter for an epoch."""
+
+    def step(self, chosen: np.ndarray, meter: Meter, rng: np.random.RandomState) -> None:
+        """Learn from the training examples whose numbers (N,) are ``chosen``, and tell the meter."""
+
+    def measure(self, split: str) -> Dict[str, float]:
+        """Return the metrics of a whole split, 'train' or 'validation', without learning from it."""
+
+    def describe(self, row: Dict[str, float]) -> str:
+        """Return what the line of an epoch says of its row in the history."""
+
+    def pictures(self, epoch: int) -> List[str]:
+        """Return the names of the pictures that :meth:`draw` may make."""
+
+    def draw(self, folder: Path, epoch: int) -> None:
+        """Draw what the epoch that has just ended can do into a folder."""
+
+    def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
+        """Draw the history's rows into a file."""
