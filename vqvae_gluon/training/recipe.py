@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..emadl import OWN_PROJECT, Texts
 from ..errors import VQVAEError
-from .settings import Settings
-from .settings import require as _require
-from .settings import setting as _setting
+from .settings import Settings, require, setting
 
 if TYPE_CHECKING:
     from ..emadl.project import Project
@@ -38,38 +36,38 @@ class Recipe(Settings):
     Raises VQVAEError, naming the setting, for a value of the wrong type or out of range.
     """
 
-    model: str = _setting("vqvae_emadl", "model name, see vqvae_gluon.get_model_list()")
-    width: int = _setting(0, "base width of the encoder; 0: the model's own")
-    blocks: Tuple[int, ...] = _setting((), "repeats of Inception-ResNet-v2's blocks, AxBxC; default: 1x1x1")
-    reduced_width: int = _setting(0, "channels to which DLCR halves; 0: embedding_dim")
-    decoder: str = _setting("own", "decoder: that of the model, emadl or residual")
-    decoder_width: int = _setting(0, "width of the residual decoder; 0: its own")
-    num_embeddings: int = _setting(64, "codebook rows")
-    embedding_dim: int = _setting(16, "length of a codebook row")
-    update: str = _setting("ema", "what moves the codebook: its gradient or moving averages")
-    ema_decay: float = _setting(0.95, "decay of the codebook's moving averages")
-    dead_below: float = _setting(2.5, "average vectors a batch under which a codebook row is replaced")
-    beta: float = _setting(800.0, "weight of the commitment loss")
-    reconstruction_loss: str = _setting("mse", "squared error or cross-entropy, summed over an image")
-    optimizer: str = _setting("adam", "optimizer of encoder and decoder")
-    learning_rate: float = _setting(4e-3, "learning rate at the start")
-    learning_rate_schedule: str = _setting("cosine", "constant, or cosine decay to zero over the run")
-    initializer: str = _setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
-    output_bias: str = _setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
-    batch_size: int = _setting(32, "images an update")
-    num_epoch: int = _setting(100, "epochs, each followed by a validation")
-    epoch_passes: int = _setting(1, "passes over the training split in an epoch")
-    checkpoint_period: int = _setting(5, "epochs between checkpoints")
-    pictures: int = _setting(5, "pictures of reconstructions drawn with a checkpoint")
-    training_metrics: str = _setting(
+    model: str = setting("vqvae_emadl", "model name, see vqvae_gluon.get_model_list()")
+    width: int = setting(0, "base width of the encoder; 0: the model's own")
+    blocks: Tuple[int, ...] = setting((), "repeats of Inception-ResNet-v2's blocks, AxBxC; default: 1x1x1")
+    reduced_width: int = setting(0, "channels to which DLCR halves; 0: embedding_dim")
+    decoder: str = setting("own", "decoder: that of the model, emadl or residual")
+    decoder_width: int = setting(0, "width of the residual decoder; 0: its own")
+    num_embeddings: int = setting(64, "codebook rows")
+    embedding_dim: int = setting(16, "length of a codebook row")
+    update: str = setting("ema", "what moves the codebook: its gradient or moving averages")
+    ema_decay: float = setting(0.95, "decay of the codebook's moving averages")
+    dead_below: float = setting(2.5, "average vectors a batch under which a codebook row is replaced")
+    beta: float = setting(800.0, "weight of the commitment loss")
+    reconstruction_loss: str = setting("mse", "squared error or cross-entropy, summed over an image")
+    optimizer: str = setting("adam", "optimizer of encoder and decoder")
+    learning_rate: float = setting(4e-3, "learning rate at the start")
+    learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
+    initializer: str = setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
+    output_bias: str = setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
+    batch_size: int = setting(32, "images an update")
+    num_epoch: int = setting(100, "epochs, each followed by a validation")
+    epoch_passes: int = setting(1, "passes over the training split in an epoch")
+    checkpoint_period: int = setting(5, "epochs between checkpoints")
+    pictures: int = setting(5, "pictures of reconstructions drawn with a checkpoint")
+    training_metrics: str = setting(
         "running", "of the training split: means over an epoch's updates, or a prediction after them"
     )
-    seed: int = _setting(0, "fixes initialisation and shuffling")
-    split_seed: int = _setting(0, "fixes the split of an image folder")
-    data: str = _setting("mnist", "'mnist', a folder with its four IDX files, or a folder of images")
-    channels: int = _setting(1, "1 for grayscale, 3 for colour")
-    image_size: Tuple[int, int] = _setting((28, 28), "HEIGHTxWIDTH of the model's images")
-    mixed_sizes: str = _setting("refuse", "what to do with a folder of images of different sizes")
+    seed: int = setting(0, "fixes initialisation and shuffling")
+    split_seed: int = setting(0, "fixes the split of an image folder")
+    data: str = setting("mnist", "'mnist', a folder with its four IDX files, or a folder of images")
+    channels: int = setting(1, "1 for grayscale, 3 for colour")
+    image_size: Tuple[int, int] = setting((28, 28), "HEIGHTxWIDTH of the model's images")
+    mixed_sizes: str = setting("refuse", "what to do with a folder of images of different sizes")
     emadl: Texts = dataclasses.field(
         default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}
     )
@@ -82,16 +80,16 @@ class Recipe(Settings):
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
         for name in (field.name for field in dataclasses.fields(self) if field.type is int):
             value, least = getattr(self, name), int(name in _POSITIVE)
-            _require(value >= least, name, value, "at least 1" if least else "0 or more")
+            require(value >= least, name, value, "at least 1" if least else "0 or more")
             if name in _WIDTHS:
-                _require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
-            _require(value < 2**31, name, value, "below 2^31")
-        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
-        _require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
-        _require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
-        _require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
+                require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
+            require(value < 2**31, name, value, "below 2^31")
+        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
+        require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
+        require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
+        require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
-        _require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
+        require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
 
     def model_settings(self) -> Dict[str, Any]:
         """Return what :func:`get_model` takes besides the name."""
