@@ -185,7 +185,10 @@ def test_wrong_training_settings_get_one_line(tmp_path, words, text):
     assert result.returncode == 2 and len(lines) == 1 and text in lines[0]
 
 
-@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "encode", "decode", "reconstruct", "export", "check"])
+COMMANDS = ("train", "compare", "evaluate", "encode", "decode", "reconstruct", "export", "check")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command):
     result = run_python(command, "--help")
     assert result.returncode == 0 and command.encode() in result.stdout
