@@ -161,7 +161,7 @@ def find_export(folder: Path) -> Optional[Dict[str, Any]]:
     components = get_model(best.recipe.model, **best.recipe.model_settings()).components
     manifest = _manifest(best, last, folder / "model", components)
     if f"model/{components.encoder}/{LOSS}" not in manifest["files"]:
-        return None  # version 0.1 exported no losses
+        return None  # an earlier version exported no losses
     path = folder / "manifest.json"
     return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
 

@@ -1,6 +1,6 @@
-"""What version 0.1 exported still loads, with the codes and bytes that 0.1 made of it.
+"""What the first version exported still loads, with the codes and bytes that it made of it.
 
-``exported_by_0_1/`` is a residual model of random weights: an encoder whose heads are the encoding and the codes, no
+``first_export/`` is a residual model of random weights: an encoder whose heads are the encoding and the codes, no
 losses, no manifest; and two images with what became of them. No two codebook rows are nearly as near and no pixel is
 nearly half-way between two bytes, so that another processor's roundings do not matter.
 """
@@ -15,7 +15,7 @@ from vqvae_gluon import Predictor, get_model, read_image, to_bytes
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy.codes_file import read_codes
 
-FOLDER = Path(__file__).resolve().parent / "exported_by_0_1"
+FOLDER = Path(__file__).resolve().parent / "first_export"
 SETTINGS = {"width": 8, "decoder_width": 8, "image_size": (8, 8), "num_embeddings": 8, "embedding_dim": 4}
 
 IMAGES, RECONSTRUCTIONS = (

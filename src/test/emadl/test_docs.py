@@ -48,7 +48,7 @@ def test_the_python_lines_run():
     names = {}
     exec(code, names)
     assert names["network"].component.full_name == "mnist.Encoder"
-    assert names["model"].codes_shape == (7, 7)
+    assert names["model"].codes_shape == (14, 14)
 
 
 @pytest.mark.parametrize("settings, shape", [({}, (1, 28, 28)), ({"channels": 3, "image_size": (12, 8)}, (3, 12, 8))])
