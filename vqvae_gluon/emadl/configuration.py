@@ -150,10 +150,12 @@ def _check(source: Source, key: Token, value: Setting, node: Node, rule: _Key) -
 def _read_entries(source: Source, entries: List[Tree]) -> List[Tuple[Token, Setting, Node, Optional[Tree]]]:
     """Return key, value, the value's place and the settings in braces after it, for each entry; none may come twice."""
     found: List[Tuple[Token, Setting, Node, Optional[Tree]]] = []
+    keys = set()
     for entry in entries:
         key, setting = entry.children
-        if key in [known for known, *_ in found]:
+        if key in keys:
             raise source.fault(key, f"{key} is given twice")
+        keys.add(str(key))
         found.append((key, *_read_setting(source, setting)))
     return found
 

@@ -71,6 +71,8 @@ def evaluate_sequence(source: Source, node: Tree, names: Mapping[str, Value], lo
     first, last = (evaluate(source, joined[place], names) for place in (0, 2))
     if not (isinstance(first, int) and isinstance(last, int)) or isinstance(first, bool) or isinstance(last, bool):
         raise source.fault(node, f"a range was given from {show(first)} to {show(last)}: give whole numbers")
+    if first > last:
+        return Sequence(((),))  # which removes the layer
     if last - first >= longest:
         raise source.fault(node, f"a range has {last - first + 1} values: at most {longest} are allowed")
     values = tuple(range(first, last + 1))
@@ -143,8 +145,10 @@ class _Evaluation:
         return value
 
 
-def widen(source: Source, node: Node, sequences: Mapping[str, Sequence]) -> List[List[Dict[str, Value]]]:
-    """Return the values of several sequences at each place: parallel branches of places in series.
+def widen(
+    source: Source, node: Node, sequences: Mapping[str, Sequence], most: int
+) -> List[List[Dict[str, Value]]]:
+    """Return the values of several sequences at each place: parallel branches of places in series, ``most`` in all.
 
     A sequence of one branch is repeated for all branches of another, one without series for all places of a series.
     Raises VQVAEError where that does not make them alike.
@@ -163,6 +167,8 @@ def widen(source: Source, node: Node, sequences: Mapping[str, Sequence]) -> List
         stretched = tuple(own if other == 0 or own != 1 else other for own, other in zip(lengths, longest))
         if (max(lengths) > 1 and lengths != longest) or stretched != longest:
             raise source.fault(node, f"the sequence of {name} cannot be widened to the length of another")
+    if sum(longest) > most:
+        raise source.fault(node, f"the sequences make {sum(longest)} layers: at most {most} are allowed")
     return [
         [
             {name: wide[name][branch][place if serial[name][branch] > 1 else 0] for name in wide}

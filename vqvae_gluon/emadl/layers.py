@@ -15,6 +15,8 @@ Arguments = Dict[str, Value]
 DOMAINS = ("B", "N", "Z", "Q")
 #: How many numbers a stream may hold for one input: MXNet counts with 32 bits.
 MOST_NUMBERS = 2**31 - 1
+#: How many layers, branches and streams the elements of a network may come to.
+MOST_ELEMENTS = 10_000
 
 
 class StreamType(NamedTuple):
@@ -79,8 +81,8 @@ def pad(kind: str, size: int, kernel: int, stride: int) -> Padding:
 # ---- Arguments
 
 
-def _is_whole(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
+def _is_whole(value: Any, least: int = 1, most: int = 2**31 - 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_pair(value: Any) -> bool:
@@ -91,8 +93,8 @@ def _is_shape(value: Any) -> bool:
     return _is_whole(value) or (isinstance(value, tuple) and len(value) <= 5 and all(map(_is_whole, value)))
 
 
-def _count(default: Optional[int] = None) -> Argument:
-    return Argument("a whole number of at least 1", _is_whole, default)
+def _count() -> Argument:
+    return Argument("a whole number of at least 1", _is_whole)
 
 
 def _pair(default: Optional[Tuple[int, int]] = None) -> Argument:
@@ -115,6 +117,8 @@ def _axis(least: int, default: int) -> Argument:
     return Argument(f"a whole number from {least} to 2", lambda value: _is_whole(value, least) and value <= 2, default)
 
 
+# MXNet divides by the share that is left: where that is nothing, it gives NaN.
+_PROBABILITY = Argument("a number of at least 0 and below 1", lambda value: is_number(value) and 0 <= value < 1, 0.5)
 _PADDING = _word("same", "valid", "no_loss", default="same")
 
 
@@ -258,7 +262,7 @@ LAYERS: Dict[str, LayerKind] = {
     "Softmax": LayerKind({"axis": _axis(-1, default=-1)}, _softmax),
     "Flatten": LayerKind({}, _flatten),
     "Identity": LayerKind({}, _unchanged),
-    "Dropout": LayerKind({"p": _number(0.5, "a number from 0 to 1", 0, 1)}, _like),
+    "Dropout": LayerKind({"p": _PROBABILITY}, _like),
     "Lrn": LayerKind(
         {
             "nsize": Argument("an odd whole number", lambda value: _is_whole(value) and value % 2 == 1),
@@ -278,7 +282,10 @@ LAYERS: Dict[str, LayerKind] = {
     "Get": LayerKind(
         {"index": Argument("a whole number of at least 0", lambda value: _is_whole(value, 0))}, _get, takes_many=True
     ),
-    "Split": LayerKind({"n": _count()}, _split),
+    "Split": LayerKind(
+        {"n": Argument(f"a whole number from 1 to {MOST_ELEMENTS}", lambda value: _is_whole(value, 1, MOST_ELEMENTS))},
+        _split,
+    ),
     "OneHot": LayerKind({"size": _count()}, _one_hot),
     "Reshape": LayerKind({"shape": Argument("whole numbers of at least 1, as in (16,7,7)", _is_shape)}, _reshape),
     "VectorQuantize": LayerKind(

@@ -6,11 +6,11 @@ from lark import Tree
 
 from ..errors import VQVAEError
 from .expressions import Sequence, Value, evaluate, evaluate_sequence, show, widen
-from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_NUMBERS, StreamType
+from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_ELEMENTS, MOST_NUMBERS, StreamType
 from .ports import Port, shapes_agree
 from .syntax import Node, Source, position, suggestion
 
-_MOST_ELEMENTS = 10_000  # layers and branches of an expanded network
+_DEEPEST = 50  # layers of one's own within each other
 _STRUCTURAL = ("?", "->", "|")
 
 #: The streams that flow from one element to the next, by their numbers.
@@ -74,10 +74,10 @@ class NetworkReader:
     def _names_of(self, direction: str) -> str:
         return " or ".join(port.name for port in self._ports.values() if port.direction == direction)
 
-    def _count(self, node: Node) -> None:
-        self._elements += 1
-        if self._elements > _MOST_ELEMENTS:
-            raise self._fault(node, f"the network has more than {_MOST_ELEMENTS} elements")
+    def _count(self, node: Node, number: int = 1) -> None:
+        self._elements += number
+        if self._elements > MOST_ELEMENTS:
+            raise self._fault(node, f"the network has more than {MOST_ELEMENTS} elements")
 
     # ---- Streams
 
@@ -100,13 +100,15 @@ class NetworkReader:
         return streams
 
     def _parallel(self, node: Tree, streams: Streams, values: Values) -> Streams:
-        joined: Streams = ()
+        joined: List[int] = []
         branches = [branch.children for branch in node.children]
         if streams and all(self._begins_with_input(branch) for branch in branches):
             raise self._fault(node, "the stream before these branches ends nowhere: each of them begins with a port")
         for branch in branches:
-            joined += self._chain(branch, streams, values)
-        return joined
+            flowing = self._chain(branch, streams, values)
+            self._count(node, len(flowing))
+            joined.extend(flowing)
+        return tuple(joined)
 
     def _begins_with_input(self, branch: List[Node]) -> bool:
         if not branch or branch[0].data != "variable":
@@ -193,25 +195,34 @@ class NetworkReader:
             if key in arguments or key in sequences:
                 raise self._fault(argument, f"{name} is given {key} twice")
             if value.data == "sequence":
-                sequences[key] = evaluate_sequence(self._source, value, values, _MOST_ELEMENTS)
+                sequences[key] = evaluate_sequence(self._source, value, values, MOST_ELEMENTS)
+                self._count(argument, sum(map(len, sequences[key].branches)))
             else:
                 arguments[key] = evaluate(self._source, value, values)
+        if self._is_removed(node, arguments):
+            return streams
         series, width = (self._repetitions(node, arguments, sequences, key) for key in ("->", "|"))
         if sequences:
             if (series, width) != (1, 1):
                 raise self._fault(node, f"{name} is given a sequence and a number of copies: give one of them")
-            copies = widen(self._source, node, sequences)
+            copies = widen(self._source, node, sequences, MOST_ELEMENTS)
         else:
             copies = [[{}] * series] * width
-        joined: Streams = ()
+        joined: List[int] = []
         for branch in copies:
             flowing = streams
             for values_here in branch:
                 self._count(node)
                 flowing = self._one_call(node, {**arguments, **values_here}, flowing)
-            joined += flowing
-            self._count(node)
-        return joined
+            self._count(node, len(flowing))
+            joined.extend(flowing)
+        return tuple(joined)
+
+    def _is_removed(self, node: Tree, arguments: Dict[str, Value]) -> bool:
+        wanted = arguments.pop("?", True)
+        if not isinstance(wanted, bool):
+            raise self._fault(node, f"? was given as {show(wanted)}: it must be true or false")
+        return not wanted
 
     def _repetitions(self, node: Tree, arguments: Dict[str, Value], sequences: Dict[str, Sequence], key: str) -> int:
         least = 0 if key == "->" else 1
@@ -219,15 +230,12 @@ class NetworkReader:
         if key in sequences or not isinstance(value, int) or isinstance(value, bool) or not least <= value:
             given = "a sequence" if key in sequences else show(value)
             raise self._fault(node, f"{key} was given as {given}: it must be a whole number of at least {least}")
-        if value > _MOST_ELEMENTS:
-            raise self._fault(node, f"{key} was given as {value}: the network may have {_MOST_ELEMENTS} elements")
+        if value > MOST_ELEMENTS:
+            raise self._fault(node, f"{key} was given as {value}: the network may have {MOST_ELEMENTS} elements")
         return value
 
     def _one_call(self, node: Tree, arguments: Dict[str, Value], streams: Streams) -> Streams:
-        wanted = arguments.pop("?", True)
-        if not isinstance(wanted, bool):
-            raise self._fault(node, f"? was given as {show(wanted)}: it must be true or false")
-        if not wanted:
+        if self._is_removed(node, arguments):
             return streams
         name = str(node.children[0])
         if name in self._definitions:
@@ -238,6 +246,8 @@ class NetworkReader:
         definition = self._definitions[name]
         if name in [str(call.children[0]) for call in self._calling]:
             raise self._fault(node, f"layer {name} contains itself")
+        if len(self._calling) >= _DEEPEST:
+            raise self._fault(node, f"more than {_DEEPEST} layers of your own stand within each other")
         formals = [child for child in definition.children if isinstance(child, Tree) and child.data == "formal"]
         self._check_names(node, name, arguments, [str(formal.children[0]) for formal in formals])
         values = dict(self._values)

@@ -84,10 +84,12 @@ def read_parameters(
 def read_ports(source: Source, declarations: List[Tree], values: Mapping[str, Value]) -> List[Port]:
     """Return the ports in the order of the text; raise VQVAEError unless there is an input and an output."""
     ports: List[Port] = []
+    names = set()
     for node in (port for declaration in declarations for port in declaration.children):
         direction, type_node, name, length = node.children
-        if name in [port.name for port in ports]:
+        if name in names:
             raise source.fault(name, f"port {name} is declared twice")
+        names.add(str(name))
         shape_nodes = type_node.children[2].children if type_node.children[2] else []
         element_type = _read_element_type(source, type_node, values)
         # Q alone is one number.

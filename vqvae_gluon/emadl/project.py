@@ -10,6 +10,7 @@ from .component import Component, parse
 from .configuration import Configuration, parse_configuration
 from .expressions import show
 
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAINS_VAE = re.compile(r"\blearning_method\s*:\s*vae\b")
 _MOST_FILES = 1000  # a project has a dozen; a folder with more is a mistake
 
@@ -63,7 +64,7 @@ def read_project(folder: Union[str, Path]) -> Project:
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".emadl", ".conf") and path.is_file())
     if len(paths) > _MOST_FILES:
         raise VQVAEError(f"{folder}: holds {len(paths)} EMADL files; give the folder of one project")
-    configurations = [path for path in paths if path.suffix == ".conf" and _TRAINS_VAE.search(_text(path))]
+    configurations = [path for path in paths if path.suffix == ".conf" and _trains_vae(_text(path))]
     if len(configurations) != 1:
         found = ", ".join(str(path.relative_to(folder)) for path in configurations) or "none"
         raise VQVAEError(
@@ -86,9 +87,10 @@ def parse_project(texts: Texts, places: Optional[Mapping[str, str]] = None, **wa
     components' parameters of these names are set. Raises VQVAEError as :func:`read_project`, and if that does not help.
     """
     places = {**{name: name for name in texts}, **(places or {})}
-    (conf,) = [name for name in texts if name.endswith(".conf")] or [""]
-    if not conf:
-        raise VQVAEError("the project lacks its .conf")
+    configurations = [name for name in texts if name.endswith(".conf")]
+    if len(configurations) != 1:
+        raise VQVAEError(f"a project was given with {len(configurations)} texts of a .conf: it must have one")
+    conf = configurations[0]
     configuration = parse_configuration(texts[conf], places[conf])
     names = [f"{configuration.encoder.split('.')[-1]}.emadl", f"{configuration.name}.emadl"]
     if len(texts) != 3 or any(name not in texts for name in names):
@@ -134,6 +136,10 @@ def _check(project: Project, conf: str) -> None:
             raise VQVAEError(f"{decoder.path}: {verb} {given}, {encoder.path} has {word} of {show(shape)}")
     if encoder.full_name == decoder.full_name:
         raise VQVAEError(f"{decoder.path}: encoder and decoder are both called {decoder.full_name}")
+
+
+def _trains_vae(text: str) -> bool:
+    return _TRAINS_VAE.search(_COMMENT.sub("", text)) is not None
 
 
 def _find(folder: Path, paths: List[Path], name: str, beside: Path) -> Path:

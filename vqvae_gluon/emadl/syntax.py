@@ -40,8 +40,12 @@ class Source:
 
     def fault(self, node: Optional[Node], message: str) -> VQVAEError:
         """Return the error for what stands at a node."""
-        line, column = position(node)
-        return VQVAEError(f"{self.name}:{line}:{column}: {message}")
+        return self._error(*position(node), message)
+
+    def _error(self, line: int, column: int, message: str) -> VQVAEError:
+        # What stands in the text may break the line or steer a terminal.
+        shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        return VQVAEError(f"{self.name}:{line}:{column}: {shown}")
 
     def number(self, token: Token) -> Union[int, float]:
         """Return the value of a number; raise VQVAEError for one beyond 2^53."""
@@ -69,8 +73,8 @@ class Source:
         for word, its_line, its_column in words:
             if word in _FOREIGN_WORDS:
                 message = f"{_FOREIGN_WORDS[word]}, which is not supported: give one feed-forward network"
-                return VQVAEError(f"{self.name}:{its_line}:{its_column}: {message}")
-        return VQVAEError(f"{self.name}:{line}:{column}: unexpected {found}; expected {_listed(expected or set())}")
+                return self._error(its_line, its_column, message)
+        return self._error(line, column, f"unexpected {found}; expected {_listed(expected or set())}")
 
     def _check_depth(self) -> None:
         level, depth = [self.tree], 0
