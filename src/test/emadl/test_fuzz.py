@@ -7,13 +7,13 @@ import re
 from datetime import timedelta
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emadl_texts import COMPONENTS, check, component
 from vqvae_gluon.emadl import OWN_PROJECT, parse, parse_configuration
 
-FUZZ = settings(max_examples=100, deadline=timedelta(seconds=5))
+FUZZ = settings(max_examples=60, deadline=timedelta(seconds=5), suppress_health_check=[HealthCheck.too_slow])
 OWN_TEXTS = [path.read_text() for path in sorted(OWN_PROJECT.parent.glob("*/*.emadl"))]
 TEXTS = [path.read_text() for path in COMPONENTS] + OWN_TEXTS
 CONFIGURATIONS = [path.read_text() for path in sorted(OWN_PROJECT.parent.glob("*/*.conf"))] + [
@@ -100,24 +100,17 @@ TWO = "in Q^{2,3,4} data, in Z other[2], out Q^{2,3,4} result"
 
 
 @pytest.mark.parametrize("read", [parse, parse_configuration])
-def test_random_letters(read):
-    @FUZZ
-    @given(st.text(max_size=200))
-    @example("")
-    def run(text):
-        check(read, text)
-
-    run()
+@FUZZ
+@given(text=st.text(max_size=200))
+def test_random_letters(read, text):
+    check(read, text)
 
 
 @pytest.mark.parametrize("read", [parse, parse_configuration])
-def test_random_words(read):
-    @FUZZ
-    @given(st.lists(st.sampled_from(VOCABULARY), max_size=60), st.sampled_from([" ", "", "\n"]))
-    def run(words, between):
-        check(read, between.join(words))
-
-    run()
+@FUZZ
+@given(words=st.lists(st.sampled_from(VOCABULARY), max_size=60), between=st.sampled_from([" ", "", "\n"]))
+def test_random_words(read, words, between):
+    check(read, between.join(words))
 
 
 @FUZZ
@@ -141,7 +134,7 @@ def test_random_expressions(expression):
     check(parse, component("data -> result;", f"in Q({expression}:oo)^{{{expression}}} data, out Q result"))
 
 
-@settings(FUZZ, max_examples=200)
+@settings(FUZZ, max_examples=120)
 @given(mutations(TEXTS))
 def test_changed_components(text):
     check(parse, text)
@@ -156,5 +149,5 @@ def test_changed_configurations(text):
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_beginning_of_a_component(text):
     words = TOKEN.findall(text)
-    for end in range(0, len(words) - 1, 7):
+    for end in range(0, len(words) - 1, 11):
         assert check(parse, "".join(words[:end])).startswith("Sample.emadl:")

@@ -3,6 +3,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
+from mxnet.gluon import Trainer
 
 from emadl_texts import component
 from vqvae_gluon import VQVAEError
@@ -135,6 +136,16 @@ def test_the_last_part_of_a_split_takes_the_rest():
     parts = build(parse(text, "Sample.emadl"))(mx.nd.array(IMAGE))
     for found, expected in zip(parts, (IMAGE[:, :1], IMAGE[:, 1:2], IMAGE[:, 2:])):
         np.testing.assert_array_equal(found.asnumpy(), expected.astype(np.float32))
+
+
+def test_a_network_with_a_stream_that_is_not_taken_can_be_trained():
+    # Suspected bug: the second convolution is built and counted, has no gradient, and the trainer stops at it.
+    block, _ = make("data -> Convolution(kernel=(1,1), channels=[5|2]) -> [0] -> result;")
+    trainer = Trainer(block.collect_params(), "sgd", {"learning_rate": 0.1})
+    with autograd.record():
+        loss = block(mx.nd.ones((2, 5, 3, 4))).sum()
+    loss.backward()
+    trainer.step(2)
 
 
 def test_one_hot_of_whole_numbers():

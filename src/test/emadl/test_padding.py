@@ -8,7 +8,7 @@ import pytest
 from emadl_texts import component
 from vqvae_gluon.emadl import build, parse
 
-AXES = list(itertools.product((1, 2, 5, 6, 7), (1, 2, 3, 4, 5), (1, 2, 3)))  # size, kernel, stride
+AXES = list(itertools.product((1, 2, 6, 7), (1, 2, 3, 4, 5), (1, 2, 3)))  # size, kernel, stride
 
 
 def zeros(kind, size, kernel, stride):

@@ -76,6 +76,12 @@ def test_a_comment_names_no_learning_method(tmp_path):
     assert read_project(write(tmp_path, {**TEXTS, "LeNet.conf": other})).texts == TEXTS
 
 
+def test_the_learning_method_may_be_in_quotes(tmp_path):
+    # Suspected bug: parse_configuration takes it, read_project does not find the file.
+    texts = changed("Dec.conf", "vae", '"vae"')
+    assert read_project(write(tmp_path, texts)).texts == texts
+
+
 def test_a_comment_in_another_encoding_does_no_harm(tmp_path):
     write(tmp_path, TEXTS)
     (tmp_path / "Enc.emadl").write_bytes("// für Ziffern\n".encode("latin-1") + ENCODER.encode())
