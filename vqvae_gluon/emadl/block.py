@@ -68,7 +68,7 @@ class Network(HybridBlock):
         if len(inputs) != len(wanted):
             raise VQVAEError(f"{self.component.full_name} takes {len(wanted)} inputs, it was given {len(inputs)}")
         for x, kind in zip(inputs, wanted):
-            if x.shape[1:] != kind.shape:
+            if x.shape[1:] != kind.shape or not len(x):
                 raise VQVAEError(f"{self.component.full_name} was given {x.shape}: it takes (N, {show(kind.shape)[1:]}")
             if x.dtype != np.float32:
                 raise VQVAEError(f"{self.component.full_name} was given {np.dtype(x.dtype).name}: it takes float32")
@@ -259,7 +259,7 @@ _FUNCTIONS: Dict[str, Callable[[Types, Dict[str, Any]], Step]] = {
     "Lrn": _lrn,
     "Concatenate": _concatenate,
     "Add": _add,
-    "Get": lambda types, arguments: lambda F, inputs, plain: [inputs[arguments["index"]]],
+    "Get": lambda types, arguments: lambda F, inputs, plain: inputs,
     "Split": _split,
     "OneHot": _one_hot,
     "Reshape": _reshape,

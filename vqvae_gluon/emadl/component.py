@@ -6,7 +6,7 @@ from ..errors import VQVAEError
 from ..files import read_bytes
 from .expressions import Value, show
 from .layers import LAYERS, StreamType
-from .network import NetworkReader
+from .network import Call, NetworkReader, Streams
 from .ports import Port, read_parameters, read_ports
 from .syntax import Source
 
@@ -129,16 +129,7 @@ def parse(text: str, name: str, **parameters: Value) -> Component:
     outputs = tuple(port for port in ports if port.direction == "out")
     reader = NetworkReader(source, values, inputs, outputs)
     reader.read(rest[-1])
-    layers = tuple(
-        Layer(
-            call.name,
-            call.arguments,
-            call.inputs,
-            call.outputs,
-            LAYERS[call.name].count([reader.streams[stream] for stream in call.inputs], call.arguments),
-        )
-        for call in reader.calls
-    )
+    layers = tuple(_layer(call, reader.streams) for call in _used(reader.calls, reader.outputs_of))
     return Component(
         name,
         ".".join(package.children),
@@ -150,3 +141,18 @@ def parse(text: str, name: str, **parameters: Value) -> Component:
         tuple(reader.streams),
         reader.outputs_of,
     )
+
+
+def _used(calls: List[Call], outputs: Streams) -> List[Call]:
+    """Return the layers that lead to an output: what a branch makes and ``[i]`` leaves could not be trained."""
+    wanted, used = set(outputs), []
+    for call in reversed(calls):
+        if wanted.intersection(call.outputs):
+            wanted.update(call.inputs)
+            used.append(call)
+    return used[::-1]
+
+
+def _layer(call: Call, streams: List[StreamType]) -> Layer:
+    count = LAYERS[call.name].count([streams[stream] for stream in call.inputs], call.arguments)
+    return Layer(call.name, call.arguments, call.inputs, call.outputs, count)

@@ -38,7 +38,7 @@ def show(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"({','.join(map(show, value))})"
-    return f'"{value}"' if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def is_number(value: Value) -> bool:
@@ -116,7 +116,9 @@ class _Evaluation:
     def _binary(self, node: Tree, left: Tree, sign: Tree, right: Tree) -> Value:
         symbol = str(sign.children[0])
         if symbol in ("==", "!="):
-            return _COMPARISONS[symbol](self.value(left), self.value(right))
+            values = [self.value(left), self.value(right)]
+            alike = len({isinstance(value, bool) for value in values}) == 1  # 1 is not true
+            return _COMPARISONS[symbol](*values) if alike else symbol == "!="
         first, second = self._number_of(left), self._number_of(right)
         if symbol in _COMPARISONS:
             return _COMPARISONS[symbol](first, second)

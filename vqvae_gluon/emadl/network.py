@@ -11,7 +11,6 @@ from .ports import Port, shapes_agree
 from .syntax import Node, Source, position, suggestion
 
 _DEEPEST = 50  # layers of one's own within each other
-_STRUCTURAL = ("?", "->", "|")
 
 #: The streams that flow from one element to the next, by their numbers.
 Streams = Tuple[int, ...]
@@ -202,18 +201,19 @@ class NetworkReader:
         if self._is_removed(node, arguments):
             return streams
         series, width = (self._repetitions(node, arguments, sequences, key) for key in ("->", "|"))
-        if sequences:
-            if (series, width) != (1, 1):
-                raise self._fault(node, f"{name} is given a sequence and a number of copies: give one of them")
-            copies = widen(self._source, node, sequences, MOST_ELEMENTS)
-        else:
-            copies = [[{}] * series] * width
+        if 0 in (series, width):
+            return streams
+        if series > 1:
+            sequences["->"] = Sequence((tuple(range(series)),))
+        if width > 1:
+            sequences["|"] = Sequence(((0,),) * width)
+        copies = widen(self._source, node, sequences, MOST_ELEMENTS) if sequences else [[{}]]
         joined: List[int] = []
         for branch in copies:
             flowing = streams
-            for values_here in branch:
+            for varying in branch:
                 self._count(node)
-                flowing = self._one_call(node, {**arguments, **values_here}, flowing)
+                flowing = self._one_call(node, {**arguments, **varying}, flowing)
             self._count(node, len(flowing))
             joined.extend(flowing)
         return tuple(joined)
@@ -225,11 +225,10 @@ class NetworkReader:
         return not wanted
 
     def _repetitions(self, node: Tree, arguments: Dict[str, Value], sequences: Dict[str, Sequence], key: str) -> int:
-        least = 0 if key == "->" else 1
         value = arguments.pop(key, 1)
-        if key in sequences or not isinstance(value, int) or isinstance(value, bool) or not least <= value:
+        if key in sequences or not isinstance(value, int) or isinstance(value, bool) or value < 0:
             given = "a sequence" if key in sequences else show(value)
-            raise self._fault(node, f"{key} was given as {given}: it must be a whole number of at least {least}")
+            raise self._fault(node, f"{key} was given as {given}: it must be a whole number of at least 0")
         if value > MOST_ELEMENTS:
             raise self._fault(node, f"{key} was given as {value}: the network may have {MOST_ELEMENTS} elements")
         return value
@@ -237,6 +236,8 @@ class NetworkReader:
     def _one_call(self, node: Tree, arguments: Dict[str, Value], streams: Streams) -> Streams:
         if self._is_removed(node, arguments):
             return streams
+        for key in ("->", "|"):  # which of the copies this is
+            arguments.pop(key, None)
         name = str(node.children[0])
         if name in self._definitions:
             return self._own_layer(node, name, arguments, streams)
@@ -290,7 +291,8 @@ class NetworkReader:
             if math.prod(made.shape) > MOST_NUMBERS:
                 raise self._fault(node, f"{name} gives {show(made.shape)}, more numbers than MXNet can hold")
         outputs = tuple(map(self._stream, kinds))
-        self.calls.append(Call(name, complete, streams, outputs))
+        taken = (streams[complete["index"]],) if name == "Get" else streams
+        self.calls.append(Call(name, complete, taken, outputs))
         return outputs
 
     def _unknown(self, name: str) -> str:

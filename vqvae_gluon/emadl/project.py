@@ -11,7 +11,7 @@ from .configuration import Configuration, parse_configuration
 from .expressions import show
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_TRAINS_VAE = re.compile(r"\blearning_method\s*:\s*vae\b")
+_TRAINS_VAE = re.compile(r'\blearning_method\s*:\s*"?vae\b')
 _MOST_FILES = 1000  # a project has a dozen; a folder with more is a mistake
 
 

@@ -10,13 +10,15 @@ from ..errors import VQVAEError
 
 Node = Union[Tree, Token]
 
-_LONGEST = 1 << 16  # letters; a component is a page or two
+_LONGEST = 1 << 14  # letters; a component is a page or two, and these take a second at the most
+_LONGEST_MESSAGE = 500
 _LARGEST = 2**53  # whole numbers up to it are exact as a float, too
 _DEEPEST = 100  # parentheses and operators within each other
 #: What the grammar has no place for, and what it is.
 _FOREIGN_WORDS = {
     "timed": "'timed' unrolls a recurrent network",
     "layer": "'layer' declares a layer instance",
+    ".": "'.' takes a part of a layer instance",
     "import": "'import' takes in another component",
     "instance": "'instance' places a component inside another",
     "connect": "'connect' wires components together",
@@ -30,6 +32,7 @@ class Source:
 
     def __init__(self, name: Union[str, Path], text: str, start: str) -> None:
         self.name = str(name)
+        self._text = text
         if len(text) > _LONGEST:
             raise VQVAEError(f"{self.name}:1:1: is longer than {_LONGEST} letters; a component is a page or two")
         try:
@@ -45,6 +48,8 @@ class Source:
     def _error(self, line: int, column: int, message: str) -> VQVAEError:
         # What stands in the text may break the line or steer a terminal.
         shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        if len(shown) > _LONGEST_MESSAGE:
+            shown = f"{shown[:_LONGEST_MESSAGE]}..."
         return VQVAEError(f"{self.name}:{line}:{column}: {shown}")
 
     def number(self, token: Token) -> Union[int, float]:
@@ -61,13 +66,17 @@ class Source:
     def _unexpected(self, error: UnexpectedInput) -> VQVAEError:
         line, column, expected = max(error.line, 1), max(error.column, 1), set()
         words = [(str(token), token.line, token.column) for token in error.token_history or () if token]
+        if self._text.startswith("/*", error.pos_in_stream or 0):
+            return self._error(line, column, "this comment does not end")
+        if isinstance(error, UnexpectedCharacters) and error.char == '"':
+            return self._error(line, column, "this text in quotes does not end")
         if isinstance(error, UnexpectedCharacters):
             found, expected = repr(error.char), error.allowed
         elif isinstance(error, UnexpectedToken) and error.token.type != "$END":
             found, expected = repr(str(error.token)), error.accepts or error.expected
             words.append((str(error.token), line, column))
         else:
-            found, expected = "the end of the text", error.accepts or error.expected
+            found, expected = "end of the text", error.accepts or error.expected
             # What stands for the end has the place of the last word.
             line, column = error.token.end_line or 1, error.token.end_column or 1
         for word, its_line, its_column in words:

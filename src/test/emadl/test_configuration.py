@@ -174,7 +174,7 @@ REFUSED = {
     "two commas": (configuration("num_epoch: 10,§, batch_size: 1"), "unexpected ','"),
     "an equals sign": (configuration("num_epoch §= 10"), "unexpected '='"),
     "a list": (configuration("context: §[cpu]"), "unexpected '['"),
-    "no brace": (configuration("num_epoch: 10").rstrip().rstrip("}").rstrip() + "§", "the end of the text"),
+    "no brace": (configuration("num_epoch: 10").rstrip().rstrip("}").rstrip() + "§", "end of the text"),
     "one brace too many": (configuration() + "§}", "unexpected '}'"),
     "a component": ("§package p; component C { }", "expected 'configuration'"),
 }

@@ -32,13 +32,21 @@ def test_branches_within_branches_leave_one_list():
 
 
 def test_every_branch_has_all_streams():
-    layers, _ = meaning("data -> Split(n=2) -> ([1] | Concatenate()) -> [1] -> result;")
+    text = "data -> Split(n=2) -> ([1] | Concatenate()) -> Concatenate() -> Split(n=3) -> [0] -> result;"
+    layers, _ = meaning(text, "in Q^{8,6,6} data, out Q^{4,6,6} result")
     assert layers == [
         ("Split(n=2)", (0,), (1, 2)),
-        ("Get(index=1)", (1, 2), (3,)),
+        ("Get(index=1)", (2,), (3,)),
         ("Concatenate()", (1, 2), (4,)),
-        ("Get(index=1)", (3, 4), (5,)),
+        ("Concatenate()", (3, 4), (5,)),
+        ("Split(n=3)", (5,), (6, 7, 8)),
+        ("Get(index=0)", (6,), (9,)),
     ]
+
+
+def test_what_no_output_takes_is_left_out():
+    layers, _ = meaning("data -> (Relu() -> Tanh() | Sigmoid()) -> [1] -> result;")
+    assert layers == [("Sigmoid()", (0,), (3,)), ("Get(index=1)", (3,), (4,))]
 
 
 def test_an_input_leads_straight_to_an_output():
@@ -98,7 +106,7 @@ def test_two_texts_with_arrays_are_the_same_network(one, other):
 
 def test_an_array_that_is_written_whole_may_be_taken_apart():
     layers, outputs = meaning("image -> ([0] -> result[0] | [1] -> result[1]);", ARRAYS)
-    assert layers == [("Get(index=0)", (0, 1), (2,)), ("Get(index=1)", (0, 1), (3,))]
+    assert layers == [("Get(index=0)", (0,), (2,)), ("Get(index=1)", (1,), (3,))]
     assert outputs == (2, 3)
 
 
