@@ -288,6 +288,9 @@ def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
     from .runtime import has_gpu
     from .training.recipe import project_recipe
 
+    if options.model:
+        model = options.model
+        raise VQVAEError(f"--model was given as {model} beside --emadl, which describes the model; leave one out")
     project = read_project(options.emadl)
     recipe = project_recipe(project, _read_recipe(options.recipe, options) if options.recipe else None)
     if options.recipe:  # in the place of the configuration
@@ -331,7 +334,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     contexts = parse_contexts(options.ctx)
     check_comparable(recipes, options.seeds)
-    dataset = load_dataset(**recipe.data_settings())
+    dataset = load_dataset(**next(iter(recipes.values())).data_settings())
     try:
         results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
     except KeyboardInterrupt:

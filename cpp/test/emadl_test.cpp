@@ -38,6 +38,7 @@ void require(int status, const std::string& what) {
 
 /// Symbol::Load
 Graph load_graph(const std::string& path) {
+  vqvae::detail::register_operators();  // as mxnet-cpp does, which asks for the list of all
   SymbolHandle handle = nullptr;
   require(MXSymbolCreateFromFile(path.c_str(), &handle), path);
   return Graph(handle);

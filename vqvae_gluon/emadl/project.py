@@ -145,8 +145,11 @@ def _trains_vae(text: str) -> bool:
 def _find(folder: Path, paths: List[Path], name: str, beside: Path) -> Path:
     found = [path for path in paths if path.stem == name]
     found = [path for path in found if path.parent == beside] or found
-    if len(found) != 1:
-        raise VQVAEError(f"{folder}: holds {len(found)} files {name}.emadl; give a folder with one")
+    if not found:
+        others = ", ".join(sorted(path.name for path in paths)) or "none"
+        raise VQVAEError(f"{folder}: holds no {name}.emadl, which the configuration joins; there are {others}")
+    if len(found) > 1:
+        raise VQVAEError(f"{folder}: holds {len(found)} files {name}.emadl; leave one of them there")
     return found[0]
 
 

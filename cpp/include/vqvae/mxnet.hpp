@@ -16,12 +16,14 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "vqvae/error.hpp"
+#include "vqvae/json.hpp"
 
 namespace vqvae {
 
@@ -102,6 +104,56 @@ inline std::string environment(const char* name) {
   return value ? value : "";
 }
 
+/// Let MXNet know its operators of the old kind, Pad and LRN among them: it registers them only when somebody asks for a
+/// list of all, and a graph that has one has no shapes until then.
+inline void register_operators() {
+  static const bool done = [] {
+    mx_uint count = 0;
+    AtomicSymbolCreator* creators = nullptr;
+    check(MXSymbolListAtomicSymbolCreators(&count, &creators));
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+/// Return whether fusing the convolutions of a graph with what follows them leaves its numbers: MXNet fuses a convolution
+/// also where something else reads it, which then gets the activation instead, and its sigmoid gives other bits than the
+/// operator alone.
+inline bool is_fusible(const std::string& json) {
+  const std::optional<Json> graph = JsonReader(json).read();
+  const Json* const list = graph ? graph->find("nodes") : nullptr;
+  const Json* const heads = graph ? graph->find("heads") : nullptr;
+  if (!list || !heads) return false;
+  const auto is = [](const Json* settings, const std::string& key, const std::string& text) {
+    const Json* const value = settings ? settings->find(key) : nullptr;
+    return value && value->text == text;
+  };
+  std::vector<unsigned> readers(list->items.size(), 0);
+  const auto count = [&](const Json& entry) {
+    const auto source = entry.items.empty() ? std::nullopt : entry.items[0].number();
+    if (source && *source < readers.size()) ++readers[*source];
+    return source;
+  };
+  std::vector<std::pair<std::size_t, const Json*>> followers;  // of convolutions
+  for (const Json& node : list->items) {
+    const Json* const inputs = node.find("inputs");
+    if (!inputs) return false;
+    for (const Json& entry : inputs->items) {
+      const auto source = count(entry);
+      if (!source || *source >= list->items.size()) return false;
+      if (is(&list->items[*source], "op", "Convolution")) followers.emplace_back(*source, &node);
+    }
+  }
+  for (const Json& head : heads->items) count(head);
+  return std::all_of(followers.begin(), followers.end(), [&](const auto& follower) {
+    const Json& node = *follower.second;
+    const bool is_activation = is(&node, "op", "Activation");
+    if (!is_activation) return !is(&node, "op", "LeakyReLU") && !is(&node, "op", "clip");
+    const Json* const settings = node.find("attrs");
+    return readers[follower.first] == 1 && (is(settings, "act_type", "relu") || is(settings, "act_type", "tanh"));
+  });
+}
+
 }  // namespace detail
 
 /// Make MXNet compute in the thread that calls this, on every core. By default it hands each network over to a thread of
@@ -127,6 +179,7 @@ inline void compute_in_this_thread() {
 class Symbol {
  public:
   explicit Symbol(const std::string& json) {
+    detail::register_operators();
     SymbolHandle handle = nullptr;
     detail::check(MXSymbolCreateFromJSON(json.c_str(), &handle));
     handle_.reset(handle);
@@ -186,11 +239,12 @@ class Symbol {
   }
 
   /// Return the graph as JSON with each convolution and the activation after it as one operator, which gives the same
-  /// bits; an empty text if MXNet, built without oneDNN, cannot do it, or if it does more.
+  /// bits; an empty text if MXNet, built without oneDNN, cannot do it, or if it does more or changes what it computes.
   ///
   /// It also fuses a convolution with BatchNorm, which changes bits, and with an addition, which overwrites what others
   /// still read.
   std::string fused() const {
+    if (!detail::is_fusible(json())) return "";
     SymbolHandle handle = nullptr;
     if (MXGenBackendSubgraph(handle_.get(), "MKLDNN", &handle) != 0) return "";
     const detail::Owner<MXSymbolFree> owner(handle);
@@ -293,7 +347,7 @@ class Executor {
   Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
       : input_size_(volume(input_shape)) {
     detail::check_thread();
-    const std::string fused = fuse(json), &graph = fused.empty() ? json : fused;
+    const std::string fused = fuse(json, head), &graph = fused.empty() ? json : fused;
     const char* key = "data";
     const char* head_key = head.c_str();
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
@@ -344,15 +398,16 @@ class Executor {
   }
 
  private:
-  /// Return Symbol::fused. MXNet's predict API would fuse all it can, other than Gluon: it is told not to, unless
-  /// MXNET_SUBGRAPH_BACKEND is set, which decides instead.
-  static std::string fuse(const std::string& json) {
+  /// Return Symbol::fused, or an empty text if the head has gone into another operator. MXNet's predict API would fuse
+  /// all it can, other than Gluon: it is told not to, unless MXNET_SUBGRAPH_BACKEND is set, which decides instead.
+  static std::string fuse(const std::string& json, const std::string& head) {
     static const bool is_ours = [] {
       const bool is_set = !detail::environment("MXNET_SUBGRAPH_BACKEND").empty();
       if (!is_set) ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 1);
       return !is_set;
     }();
-    return is_ours ? Symbol(json).fused() : "";
+    const std::string fused = is_ours ? Symbol(json).fused() : "";
+    return !fused.empty() && Symbol(fused).has_output(head) ? fused : "";
   }
 
   detail::Owner<MXPredFree> handle_;

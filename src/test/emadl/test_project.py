@@ -98,8 +98,8 @@ def test_a_fault_in_a_text_is_told_with_the_files_path(tmp_path):
 FOLDERS = {
     "no configuration": ({"Enc.emadl": ENCODER, "Dec.emadl": DECODER}, "holds 0 .conf with learning_method: vae"),
     "two configurations": ({**TEXTS, "sub/Other.conf": CONF}, "holds 2 .conf with learning_method: vae (Dec.conf, sub"),
-    "no encoder": ({"Dec.emadl": DECODER, "Dec.conf": CONF}, "holds 0 files Enc.emadl"),
-    "no decoder": ({"Enc.emadl": ENCODER, "Dec.conf": CONF}, "holds 0 files Dec.emadl"),
+    "no encoder": ({"Dec.emadl": DECODER, "Dec.conf": CONF}, "holds no Enc.emadl"),
+    "no decoder": ({"Enc.emadl": ENCODER, "Dec.conf": CONF}, "holds no Dec.emadl"),
     "two encoders": (
         {"Dec.conf": CONF, "Dec.emadl": DECODER, "a/Enc.emadl": ENCODER, "b/Enc.emadl": ENCODER},
         "holds 2 files Enc.emadl",
