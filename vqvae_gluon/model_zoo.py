@@ -96,8 +96,8 @@ def vqvae_emadl(
     height, width = image_size or (None, None)
     wanted = {"channels": channels, "height": height, "width": width}
     wanted.update(embedding_dim=embedding_dim, num_embeddings=num_embeddings)
-    texts = emadl if isinstance(emadl, dict) else read_project(emadl).texts
-    project = parse_project(texts, **{name: size for name, size in wanted.items() if size is not None})
+    sizes = {name: size for name, size in wanted.items() if size is not None}
+    project = parse_project(emadl, **sizes) if isinstance(emadl, dict) else read_project(emadl, **sizes)
     geometry = project.geometry
     names = ComponentNames(project.encoder.full_name, project.decoder.full_name)
     if decoder is None and decoder_width is None:

@@ -60,11 +60,11 @@ def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):
 
 def export_newest(model, folder):
     """Export a model under the names that predictors load; return the folder."""
-    from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL
+    from vqvae_gluon.deploy.artifacts import PARAMETERS, SYMBOL
     from vqvae_gluon.deploy.export import export_model
 
     export_model(model, folder)
-    for name in (ENCODER, DECODER):
+    for name in model.components:
         (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
         (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
     return folder

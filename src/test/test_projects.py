@@ -7,10 +7,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PROJECT, ROOT, make_model, random_images, run_cpp, run_python
+from conftest import DIGITS, PROJECT, ROOT, export_newest, make_model, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, VQVAEError, emadl, export_run, get_model, get_recipe, to_bytes, write_png
-from vqvae_gluon.deploy.artifacts import PARAMETERS, SYMBOL, find_model
-from vqvae_gluon.deploy.export import export_model
+from vqvae_gluon.deploy.artifacts import find_model
 from vqvae_gluon.training.recipe import Recipe, project_recipe
 
 ENCODER = """package p.q;
@@ -267,12 +266,7 @@ def test_whatever_a_network_is_made_of_both_languages_agree(tail, part, tmp_path
         f"implementation CNN {{ encoding -> {decoder} -> data; }} }}",
         "Dec.conf": "configuration Dec { learning_method: vae encoder: p.Enc }",
     }
-    model = make_model(name="vqvae_emadl", emadl=texts)
-    folder = tmp_path / "model"
-    export_model(model, folder)
-    for name in model.components:
-        (folder / name / "model_0-symbol.json").rename(folder / name / SYMBOL)
-        (folder / name / "model_0-0000.params").rename(folder / name / PARAMETERS)
+    folder = export_newest(make_model(name="vqvae_emadl", emadl=texts), tmp_path / "model")
     components = {"encoder": "p.Enc", "decoder": "p.Dec"}
     (tmp_path / "manifest.json").write_text(json.dumps({"files": {}, "components": components}))
     predictor = Predictor(folder)

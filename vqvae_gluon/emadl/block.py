@@ -101,7 +101,9 @@ def _step(layer: Layer, types: Types, block: Optional[HybridBlock]) -> Step:
     if layer.name == "VectorQuantize":
         return lambda F, inputs, plain: [block(inputs[0]).quantized]
     if layer.name in ("Convolution", "Pooling"):
-        zeros = _zeros(_paddings(types, arguments), layer.name == "Convolution" and types[0].shape[1:], arguments)
+        # A convolution pads evenly by itself; pooling would not take its own padding for pixels.
+        even = layer.name == "Convolution" and _even_padding(types, arguments)
+        zeros = () if even else _zeros(types, arguments)
         return lambda F, inputs, plain: [block(_padded(F, inputs[0], zeros))]
     if block is not None:
         return lambda F, inputs, plain: [block(inputs[0])]
@@ -116,19 +118,18 @@ def _paddings(types: Types, arguments: Dict[str, Any]) -> List[Padding]:
     return [pad(arguments["padding"], *axis) for axis in axes]
 
 
-def _symmetric(paddings: List[Padding], sides: Tuple[int, ...], arguments: Dict[str, Any]) -> Optional[Tuple[int, ...]]:
+def _even_padding(types: Types, arguments: Dict[str, Any]) -> Optional[Tuple[int, ...]]:
     """Return the padding of both ends that gives the same numbers, or nothing if only an uneven one does."""
-    for padding, side, kernel, stride in zip(paddings, sides, arguments["kernel"], arguments["stride"]):
+    paddings = _paddings(types, arguments)
+    for padding, side, kernel, stride in zip(paddings, types[0].shape[1:], arguments["kernel"], arguments["stride"]):
         if (side + 2 * padding.before - kernel) // stride + 1 != padding.output:
             return None
     return tuple(padding.before for padding in paddings)
 
 
-def _zeros(paddings: List[Padding], sides: Any, arguments: Dict[str, Any]) -> Tuple[int, ...]:
-    """Return what must be padded outside of the layer, as ``F.pad`` takes it."""
-    if sides and _symmetric(paddings, sides, arguments) is not None:
-        return ()
-    ends = tuple(end for padding in paddings for end in padding[:2])
+def _zeros(types: Types, arguments: Dict[str, Any]) -> Tuple[int, ...]:
+    """Return the padding as ``F.pad`` takes it, or nothing where there is none."""
+    ends = tuple(end for padding in _paddings(types, arguments) for end in padding[:2])
     return (0, 0, 0, 0, *ends) if any(ends) else ()
 
 
@@ -140,14 +141,13 @@ def _padded(F, x, zeros: Tuple[int, ...]):
 
 
 def _convolution(types: Types, arguments: Dict[str, Any]) -> HybridBlock:
-    channels, *sides = types[0].shape
     return nn.Conv2D(
         arguments["channels"],
         arguments["kernel"],
         arguments["stride"],
-        _symmetric(_paddings(types, arguments), tuple(sides), arguments) or (0, 0),
+        _even_padding(types, arguments) or (0, 0),
         use_bias=not arguments["no_bias"],
-        in_channels=channels,
+        in_channels=types[0].shape[0],
     )
 
 

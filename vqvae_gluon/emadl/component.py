@@ -1,14 +1,13 @@
 """A component: its text read, its layers expanded, every shape inferred and checked."""
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, NamedTuple, Tuple, Union
 
 from ..errors import VQVAEError
-from ..files import read_bytes
 from .expressions import Value, show
 from .layers import LAYERS, StreamType
 from .network import Call, NetworkReader, Streams
 from .ports import Port, read_parameters, read_ports
-from .syntax import Source
+from .syntax import Source, read_text
 
 
 class Layer(NamedTuple):
@@ -52,12 +51,12 @@ class Component(NamedTuple):
     @property
     def input_types(self) -> Tuple[StreamType, ...]:
         """What the input ports take, an array's elements one by one."""
-        return tuple(port.type for port in self.inputs for _ in range(port.length or 1))
+        return tuple(port.type for port in self.inputs for _ in port.elements)
 
     @property
     def output_types(self) -> Tuple[StreamType, ...]:
         """What the output ports give, an array's elements one by one."""
-        return tuple(port.type for port in self.outputs for _ in range(port.length or 1))
+        return tuple(port.type for port in self.outputs for _ in port.elements)
 
     @property
     def parameter_count(self) -> int:
@@ -82,7 +81,7 @@ class Component(NamedTuple):
     def describe(self) -> str:
         """Return the ports and layers as lines, with shapes and parameter counts, and the sum of these."""
         rows = [("in", port.describe(), "", "") for port in self.inputs]
-        numbers = {stream: port.element(index) for stream, (port, index) in enumerate(_elements(self.inputs))}
+        numbers = dict(enumerate(name for port in self.inputs for name in port.elements))
         before: Tuple[int, ...] = tuple(range(len(self.input_types)))
         for number, layer in enumerate(self.layers, 1):
             numbers.update({stream: str(number) for stream in layer.outputs})
@@ -90,9 +89,10 @@ class Component(NamedTuple):
             source = "" if layer.inputs == before else f" of {', '.join(numbers[stream] for stream in layer.inputs)}"
             rows.append((str(number), str(layer) + source, shapes, f"{layer.parameter_count:,}"))
             before = layer.outputs
-        for stream, (port, index) in zip(self.outputs_of, _elements(self.outputs)):
+        names = [name for port in self.outputs for name in port.elements]
+        for stream, name, kind in zip(self.outputs_of, names, self.output_types):
             source = "" if (stream,) == before else f" of {numbers[stream]}"
-            rows.append(("out", port.element(index) + source, str(port.type), ""))
+            rows.append(("out", name + source, str(kind), ""))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
             f"{row[0]:>{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:{widths[2]}}  {row[3]:>{widths[3]}}".rstrip()
@@ -101,13 +101,9 @@ class Component(NamedTuple):
         return "\n".join([self.full_name, *lines, f"parameters: {self.parameter_count:,}"])
 
 
-def _elements(ports: Tuple[Port, ...]) -> List[Tuple[Port, Optional[int]]]:
-    return [(port, index) for port in ports for index in (range(port.length) if port.length else (None,))]
-
-
 def read(path: Union[str, Path], **parameters: Value) -> Component:
     """Read a component from a file, see :func:`parse`."""
-    return parse(read_bytes(path).decode("utf-8-sig", "replace"), str(path), **parameters)
+    return parse(read_text(path), str(path), **parameters)
 
 
 def parse(text: str, name: str, **parameters: Value) -> Component:

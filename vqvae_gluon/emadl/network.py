@@ -36,8 +36,8 @@ class NetworkReader:
         self.streams: List[StreamType] = []
         self._sources: Dict[str, Streams] = {}
         for port in inputs:
-            self._sources[port.name] = tuple(self._stream(port.type) for _ in range(port.length or 1))
-        self._sinks: Dict[str, List[Optional[int]]] = {port.name: [None] * (port.length or 1) for port in outputs}
+            self._sources[port.name] = tuple(self._stream(port.type) for _ in port.elements)
+        self._sinks: Dict[str, List[Optional[int]]] = {port.name: [None] * len(port.elements) for port in outputs}
         self._read_elements: Dict[str, set] = {port.name: set() for port in inputs}
         self._definitions: Dict[str, Tree] = {}
         self._calling: List[Tree] = []
@@ -133,7 +133,7 @@ class NetworkReader:
         return tuple(self._sources[port.name][place] for place in places)
 
     def _places(self, port: Port, index: Optional[Node], values: Values) -> List[int]:
-        count = port.length or 1
+        count = len(port.elements)
         if index is None:
             return list(range(count))
         place = evaluate(self._source, index.children[0], values)
@@ -149,7 +149,7 @@ class NetworkReader:
             raise self._fault(node, f"output port {port.name} takes {wanted}, it is given {len(streams)}")
         for place, stream in zip(places, streams):
             if self._sinks[port.name][place] is not None:
-                raise self._fault(node, f"output port {port.element(place if port.length else None)} is written twice")
+                raise self._fault(node, f"output port {port.elements[place]} is written twice")
             kind = self.streams[stream]
             if not shapes_agree(kind.shape, port.type.shape):
                 raise self._fault(
@@ -162,13 +162,12 @@ class NetworkReader:
 
     def _check_ports(self) -> None:
         for name, sinks in self._sinks.items():
-            if None in sinks:
-                element = self._ports[name].element(sinks.index(None) if self._ports[name].length else None)
-                raise self._source.fault(self._ports[name].node, f"nothing leads to output port {element}")
+            for element, stream in zip(self._ports[name].elements, sinks):
+                if stream is None:
+                    raise self._source.fault(self._ports[name].node, f"nothing leads to output port {element}")
         for name, places in self._read_elements.items():
-            for place in range(self._ports[name].length or 1):
+            for place, element in enumerate(self._ports[name].elements):
                 if place not in places:
-                    element = self._ports[name].element(place if self._ports[name].length else None)
                     raise self._source.fault(self._ports[name].node, f"input port {element} is not used")
 
     # ---- Layers

@@ -42,9 +42,10 @@ class Port(NamedTuple):
     length: Optional[int]
     node: Node
 
-    def element(self, index: Optional[int]) -> str:
-        """Return the name of an element, or of the port."""
-        return self.name if index is None else f"{self.name}[{index}]"
+    @property
+    def elements(self) -> List[str]:
+        """The names of an array's elements, or the port's own."""
+        return [self.name] if self.length is None else [f"{self.name}[{place}]" for place in range(self.length)]
 
     def describe(self) -> str:
         """Return name, element type and shape."""

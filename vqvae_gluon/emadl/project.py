@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ..errors import VQVAEError
-from ..files import read_bytes
 from . import Texts
 from .component import Component, parse
 from .configuration import Configuration, parse_configuration
 from .expressions import show
+from .syntax import read_text
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAINS_VAE = re.compile(r'\blearning_method\s*:\s*"?vae\b')
@@ -50,34 +50,39 @@ class Project(NamedTuple):
         return float(self.encoder.without_quantizer()[1].arguments["beta"])
 
 
-def read_project(folder: Union[str, Path]) -> Project:
+def read_project(folder: Union[str, Path], **wanted: int) -> Project:
     """Read the project in a folder or below: a ``.conf`` with ``learning_method: vae`` and the components it joins.
 
-    The configuration has the name of the decoder's component and names the encoder's; other files are not looked at.
+    The configuration has the name of the decoder's component and names the encoder's; of other files none but the
+    ``.conf`` are looked at. ``wanted``: see :func:`parse_project`.
 
     Raises VQVAEError for a folder without such files, or with several, and for text that :func:`parse` or
     :func:`parse_configuration` refuses.
     """
-    folder = Path(folder)
+    paths = _find_files(Path(folder))
+    texts = {path.name: read_text(path) for path in paths}
+    return parse_project(texts, {path.name: str(path) for path in paths}, **wanted)
+
+
+def _find_files(folder: Path) -> Tuple[Path, Path, Path]:
+    """Return the encoder's, the decoder's and the configuration's file."""
     if not folder.is_dir():
         raise VQVAEError(f"{folder}: is no folder; give the one with the project's .emadl and .conf files")
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".emadl", ".conf") and path.is_file())
     if len(paths) > _MOST_FILES:
         raise VQVAEError(f"{folder}: holds {len(paths)} EMADL files; give the folder of one project")
-    configurations = [path for path in paths if path.suffix == ".conf" and _trains_vae(_text(path))]
+    configurations = [path for path in paths if path.suffix == ".conf" and _trains_vae(read_text(path))]
     if len(configurations) != 1:
         found = ", ".join(str(path.relative_to(folder)) for path in configurations) or "none"
         raise VQVAEError(
             f"{folder}: holds {len(configurations)} .conf with learning_method: vae ({found}); "
             "give a folder with one, which names the encoder"
         )
-    configuration = parse_configuration(_text(configurations[0]), str(configurations[0]))
+    configuration = parse_configuration(read_text(configurations[0]), str(configurations[0]))
     components = [path for path in paths if path.suffix == ".emadl"]
     decoder = _find(folder, components, configuration.name, configurations[0].parent)
     encoder = _find(folder, components, configuration.encoder.split(".")[-1], configurations[0].parent)
-    texts = {path.name: _text(path) for path in (encoder, decoder, configurations[0])}
-    places = {path.name: str(path) for path in (encoder, decoder, configurations[0])}
-    return parse_project(texts, places)
+    return encoder, decoder, configurations[0]
 
 
 def parse_project(texts: Texts, places: Optional[Mapping[str, str]] = None, **wanted: int) -> Project:
@@ -151,7 +156,3 @@ def _find(folder: Path, paths: List[Path], name: str, beside: Path) -> Path:
     if len(found) > 1:
         raise VQVAEError(f"{folder}: holds {len(found)} files {name}.emadl; leave one of them there")
     return found[0]
-
-
-def _text(path: Path) -> str:
-    return read_bytes(path).decode("utf-8-sig", "replace")

@@ -7,6 +7,7 @@ from typing import Iterable, Optional, Set, Tuple, Union
 from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ..errors import VQVAEError
+from ..files import read_bytes
 
 Node = Union[Tree, Token]
 
@@ -92,6 +93,11 @@ class Source:
                 raise self.fault(level[0], "is nested too deeply")
             level = [child for node in level for child in node.children if isinstance(child, Tree)]
             depth += 1
+
+
+def read_text(path: Union[str, Path]) -> str:
+    """Return a file's text, without the mark that some editors put before it; raise VQVAEError if it cannot be read."""
+    return read_bytes(path).decode("utf-8-sig", "replace")
 
 
 def position(node: Optional[Node]) -> Tuple[int, int]:
