@@ -1,0 +1,79 @@
+"""The command line ``vqvae``, one module a command.
+
+Heavy modules are imported by the command that needs them, so that --help and errors come at once.
+"""
+import argparse
+import os
+import signal
+import sys
+import warnings
+from typing import List, NoReturn, Optional, TextIO
+
+from .. import __version__
+from ..errors import VQVAEError
+from ..runtime import (
+    STOPS,
+    drop_output,
+    environment_fault,
+    file_fault,
+    memory_fault,
+    printing,
+    stop,
+    use_all_cores,
+)
+from . import check, compare, decode, encode, evaluate, export, generate, prior, reconstruct, score, train
+from .common import tell
+
+# In the order of --help.
+_COMMANDS = (train, compare, evaluate, encode, decode, reconstruct, export, check, prior, generate, score)
+
+
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Optional[TextIO] = None) -> None:
+        with printing():
+            sys.stdout.write(message)
+
+    def error(self, message: str) -> NoReturn:
+        tell(f"error: {message}; see {self.prog} --help")
+        self.exit(2)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries have to say to developers; python -W shows it
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
+    try:
+        options = _parser().parse_args(arguments)
+        use_all_cores()
+        options.run(options)
+    except VQVAEError as error:
+        tell(f"error: {error}")
+        return 2
+    except BrokenPipeError:
+        drop_output()  # nobody reads on: be quiet
+        return 1
+    except KeyboardInterrupt as interrupt:
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+        tell(str(interrupt) or "stopped")
+        os._exit(130)  # what was interrupted cannot always be taken down in order: MXNet aborts now and then
+    except Exception as error:
+        fault = file_fault(error) or memory_fault(error) or environment_fault()
+        if not fault:
+            raise
+        tell(f"error: {fault}")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Train a VQ-VAE, turn images into codes and back, and generate new ones."
+    parser = _Parser(prog="vqvae", description=about)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,154 @@
+"""What several commands share: printing, settings as flags, images in and out."""
+import argparse
+import contextlib
+import dataclasses
+import json
+import re
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple, Type, TypeVar
+
+from ..runtime import printing, quiet_libraries
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..deploy.predictor import Predictor
+    from ..training.recipe import Recipe
+    from ..training.settings import Settings
+
+AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
+
+IMAGE_HELP = (
+    "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
+    "16-bit and transparent images are refused"
+)
+MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trained model)"
+
+
+def print_text(text: str) -> None:
+    """Print on standard output; raise VQVAEError where it cannot be written."""
+    with printing():
+        print(text)
+
+
+def tell(message: str) -> None:
+    """Print one line on standard error: the names in it may hold line breaks and what moves a terminal's cursor."""
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError):
+        print("vqvae:", re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", message), file=sys.stderr)
+
+
+def print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:
+    """Print what was exported from the run in ``folder``: one line, or the manifest as JSON."""
+    if as_json:
+        print_text(json.dumps(manifest, indent=2))
+        return
+    metrics = manifest["metrics"]
+    print_text(
+        f"{folder / 'model'}: exported epoch {manifest['epoch']} with validation MSE "
+        f"{metrics['validation_mse']:.5f}, perplexity {metrics['validation_perplexity']:.1f}, "
+        f"{metrics['validation_codes_used']} codes used"
+    )
+
+
+def add_settings(
+    command: argparse.ArgumentParser, recipe_class: "Type[Settings]", choices: Dict[str, Tuple[Any, ...]]
+) -> None:
+    """Add a flag for each setting of a recipe; ``choices`` has the values of those that take no other."""
+    group = command.add_argument_group("settings (defaults: those of the recipe)")
+    for field in _flags(recipe_class):
+        kind = _kind(field)
+        listed = choices.get(field.name)
+        shape = {"choices": listed} if listed else {"metavar": _metavar(kind)}
+        flag = "--" + field.name.replace("_", "-")
+        group.add_argument(flag, dest=field.name, type=kind, help=field.metadata["help"], **shape)
+
+
+def with_flags(recipe: AnyRecipe, options: argparse.Namespace) -> AnyRecipe:
+    """Return the recipe with the settings given as flags of :func:`add_settings`."""
+    names = [field.name for field in _flags(type(recipe))]
+    return recipe.replace(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+
+
+def read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
+    """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
+    from ..files import read_bytes
+    from ..training.recipe import Recipe, get_recipe
+
+    if name.endswith(".json"):
+        return with_flags(Recipe.from_json(read_bytes(name).decode("utf-8", "replace"), name), options)
+    return with_flags(get_recipe(name), options)
+
+
+def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], Any]]:
+    """Return what makes a value of each setting's text, by the names of the settings that are flags."""
+    return {field.name: _kind(field) for field in _flags(recipe_class)}
+
+
+def add_image_flags(command: argparse.ArgumentParser) -> None:
+    """Add the flags that :func:`predictor` and :func:`read_tensor` heed when an image is encoded."""
+    command.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    command.add_argument(
+        "--explain",
+        action="store_true",
+        help="print the shape, range and checksum of the tensor that enters the encoder (standard error)",
+    )
+    command.add_argument("--dump-input", metavar="FILE", help="write that tensor as raw float32")
+
+
+def predictor(options: argparse.Namespace) -> "Predictor":
+    """Load the model that ``--model`` names."""
+    from ..deploy.predictor import Predictor
+
+    return Predictor(options.model, strict=getattr(options, "strict", False))
+
+
+def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray":
+    """Return the image as it enters the encoder, after showing it if asked to."""
+    with quiet_libraries():
+        tensor = model.to_tensor(options.image)
+    if options.explain:
+        print(f"input shape: {tensor.shape} {tensor.dtype}", file=sys.stderr)
+        print(f"input range: {tensor.min():.9g} to {tensor.max():.9g}", file=sys.stderr)
+        print(f"input CRC-32: {zlib.crc32(tensor.tobytes()):08x}", file=sys.stderr)
+    if options.dump_input:
+        from ..files import write_bytes
+
+        write_bytes(options.dump_input, tensor.tobytes())
+    return tensor
+
+
+def write_image(path: str, images: "np.ndarray") -> None:
+    """Write the first of a model's images as a PNG file."""
+    from ..data import to_bytes, write_png
+
+    write_png(path, to_bytes(images)[0])
+
+
+def _flags(recipe_class: "Type[Settings]") -> List[dataclasses.Field]:
+    """Return the settings that are flags: all but dictionaries, such as the texts of an EMADL project."""
+    return [field for field in dataclasses.fields(recipe_class) if field.type != Dict[str, str]]
+
+
+def _kind(field: dataclasses.Field) -> Callable[[str], Any]:
+    return {"image_size": _size, "blocks": _counts}.get(field.name, field.type)
+
+
+def _size(text: str) -> Tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no HEIGHTxWIDTH such as 28x28")
+    return int(height), int(width)
+
+
+def _counts(text: str) -> Tuple[int, ...]:
+    if not all(count.isdigit() for count in text.split("x")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of counts such as 10x20x10")
+    return tuple(map(int, text.split("x")))
+
+
+def _metavar(kind: Any) -> str:
+    return {str: "NAME", int: "N", float: "X", _counts: "AxBxC"}.get(kind, "HxW")

@@ -1,0 +1,36 @@
+"""``vqvae decode``: from codes to images."""
+import argparse
+
+from .common import MODEL_HELP, predictor, print_text, write_image
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    decode = commands.add_parser("decode", help="make an image from codes, or many from a file of 'encode -o'")
+    decode.add_argument(
+        "codes", metavar="CODES", help="a file as 'vqvae encode' prints it, - for standard input, or CODES.npz"
+    )
+    decode.add_argument(
+        "output", metavar="OUT.png", help="the PNG file to write; for CODES.npz a new folder, or OUT.npy"
+    )
+    decode.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    decode.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the image of some codes, or the images of many."""
+    from ..deploy.codes_file import read_codes
+
+    if options.codes.endswith(".npz"):
+        _decode_many(options)
+        return
+    model = predictor(options)
+    codes = read_codes(options.codes, model.codes_shape, len(model.codebook))
+    write_image(options.output, model.decode(codes[None]))
+
+
+def _decode_many(options: argparse.Namespace) -> None:
+    from ..deploy.bulk import decode_to_array, decode_to_folder
+
+    decode = decode_to_array if options.output.endswith(".npy") else decode_to_folder
+    print_text(f"{options.output}: {decode(predictor(options), options.codes, options.output)} images")

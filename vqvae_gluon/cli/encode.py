@@ -1,0 +1,44 @@
+"""``vqvae encode``: from images to codes."""
+import argparse
+from pathlib import Path
+
+from ..errors import VQVAEError
+from ..runtime import quiet_libraries
+from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, predictor, print_text, read_tensor
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    encode = commands.add_parser("encode", help="print the codes of an image, or write those of many to one file")
+    encode.add_argument(
+        "image", metavar="IMAGE", help=IMAGE_HELP + "; with -o a folder of such, or an .npy array (N, C, H, W)"
+    )
+    encode.add_argument("-o", "--output", metavar="CODES.npz", help="write the codes of many images to this file")
+    encode.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    add_image_flags(encode)
+    encode.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the codes of one image, or write those of many."""
+    from ..deploy.codes_file import format_codes
+
+    if options.output:
+        _encode_many(options)
+        return
+    if Path(options.image).is_dir() or options.image.endswith(".npy"):
+        raise VQVAEError(f"{options.image}: holds many images; add -o CODES.npz to write their codes to a file")
+    model = predictor(options)
+    print_text(format_codes(model.encode(read_tensor(model, options))[0]).rstrip())
+
+
+def _encode_many(options: argparse.Namespace) -> None:
+    from ..deploy.bulk import encode_to_file
+
+    if options.explain or options.dump_input:
+        raise VQVAEError("--explain and --dump-input show one image: leave out -o")
+    if not options.output.endswith(".npz"):
+        raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
+    with quiet_libraries():
+        count = encode_to_file(predictor(options), options.image, options.output)
+    print_text(f"{options.output}: codes of {count} images")

@@ -1,0 +1,105 @@
+"""``vqvae train``: train a model and export its best epoch."""
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Tuple
+
+from ..errors import VQVAEError
+from .common import add_settings, print_manifest, print_text, read_recipe, tell, with_flags
+
+if TYPE_CHECKING:
+    from ..training.recipe import Recipe
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    from ..training.recipe import CHOICES, RECIPES, Recipe
+
+    train = commands.add_parser(
+        "train",
+        help="train a model and export its best epoch",
+        description="Train a model, select the epoch with the lowest validation error and export it. "
+        "The folder RUN then holds model/, manifest.json, metrics.csv, loss_graph.png, reconstructions "
+        "of validation images, and checkpoints/ with the newest and the best epoch.",
+    )
+    train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/<recipe>)")
+    recipes = ", ".join(RECIPES)
+    train.add_argument("--recipe", help=f"{recipes}, or a JSON file (default: ema; with --resume, that of RUN)")
+    train.add_argument(
+        "--emadl",
+        metavar="FOLDER",
+        help="train the EMADL project in this folder, as its .conf says; with --recipe, as that recipe says",
+    )
+    train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
+    train.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
+    train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
+    train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
+    add_settings(train, Recipe, CHOICES)
+    train.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, or go on with a training, and print what was exported."""
+    recipe, name, context = _read_training(options)
+    folder = Path(options.output or Path("runs", name))
+    if options.print_recipe:
+        print_text(recipe.to_json().rstrip())
+        return
+
+    from ..data import load_dataset
+    from ..deploy.export import export_run, find_export
+    from ..runtime import parse_contexts
+    from ..training.autoencoder import Training
+
+    contexts = parse_contexts(options.ctx or context)
+    dataset = load_dataset(**recipe.data_settings())
+    training = Training(recipe, dataset, folder, contexts, options.resume)
+    manifest = find_export(folder) if training.finished else None
+    if manifest:
+        print_text(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
+        print_manifest(manifest, folder, options.json)
+        return
+    if training.epoch:
+        print_text(f"{folder}: going on at epoch {training.epoch}")
+    try:
+        training.run()
+        manifest = export_run(folder)
+    except KeyboardInterrupt:
+        again = shlex.join(["vqvae", "train", "--output", str(folder), "--resume"])
+        place = "before the export" if training.finished else f"in epoch {training.epoch}"
+        raise KeyboardInterrupt(f"stopped {place}; go on: {again}") from None
+    print_manifest(manifest, folder, options.json)
+
+
+def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
+    """Return the recipe that the options ask for, the name of its run, and where the project asks to be trained."""
+    if options.emadl:
+        return _read_project(options)
+    name = options.recipe or "ema"
+    if options.resume and options.output and not options.recipe:
+        interrupted = Path(options.output, "recipe.json")
+        name = str(interrupted) if interrupted.exists() else name
+    recipe = read_recipe(name, options)
+    return recipe, Path(name).stem if name.endswith(".json") else name, "cpu"
+
+
+def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
+    """Return the recipe of an EMADL project, its package and its context; say what its configuration asks in vain."""
+    from ..emadl.project import read_project
+    from ..runtime import has_gpu
+    from ..training.recipe import project_recipe
+
+    if options.model:
+        model = options.model
+        raise VQVAEError(f"--model was given as {model} beside --emadl, which describes the model; leave one out")
+    project = read_project(options.emadl)
+    recipe = project_recipe(project, read_recipe(options.recipe, options) if options.recipe else None)
+    if options.recipe:  # in the place of the configuration
+        return with_flags(recipe, options), project.encoder.package, "cpu"
+    for note in project.configuration.notes:
+        tell(f"{options.emadl}: {note}")
+    context = project.configuration.context
+    if context == "gpu" and not options.ctx and not has_gpu():
+        tell(f"{options.emadl}: context: there is no GPU that MXNet can use here; training on the CPU")
+        context = "cpu"
+    return with_flags(recipe, options), project.encoder.package, context
