@@ -8,7 +8,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Predictor": ".deploy.predictor",
+    "Prior": ".nn",
     "Recipe": ".training.recipe",
+    "Sampler": ".deploy.sampler",
     "Training": ".training.autoencoder",
     "VQVAE": ".nn",
     "VQVAEError": ".errors",

@@ -31,16 +31,16 @@ def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
     _save(figure, path)
 
 
-def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int) -> None:
-    """Draw training and validation reconstruction error per pixel over the epochs."""
+def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int, metric: str, label: str) -> None:
+    """Draw a metric of the training and the validation split over the epochs; ``label`` says what it is."""
     from gluoncv.utils import TrainingHistory
 
     history = TrainingHistory(["training", "validation"])
     for row in rows:
-        history.update([row["train_mse"], row["validation_mse"]])
+        history.update([row[f"train_{metric}"], row[f"validation_{metric}"]])
     values = [value for curve in history.history.values() for value in curve]
     figure, axis = plt.subplots(figsize=(7, 4), constrained_layout=True)
-    axis.set(xlabel="epoch", ylabel="mean squared error per pixel", yscale="log")
+    axis.set(xlabel="epoch", ylabel=label, yscale="log")
     axis.axvline(best_epoch, color="gray", linestyle=":", linewidth=1)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(True, which="both", alpha=0.3)

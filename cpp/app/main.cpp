@@ -1,17 +1,24 @@
-/// The program `vqvae`: the C++ twin of the Python commands encode, decode and reconstruct.
+/// The program `vqvae`: the C++ twin of the Python commands encode, decode, reconstruct and generate.
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <new>
+#include <optional>
+#include <regex>
 #include <string>
 #include <vector>
 
 #include "vqvae/codec.hpp"
+#include "vqvae/generation.hpp"
+#include "vqvae/sampler.hpp"
 
 namespace {
 
@@ -19,6 +26,7 @@ const std::string usage =
     R"(usage: vqvae encode IMAGE                 print the codes of an image
        vqvae decode CODES OUT.png        make an image from codes (a file, or - for standard input)
        vqvae reconstruct IMAGE OUT.png   encode an image and decode its codes
+       vqvae generate [OUT.png]          make new images, or finish a begun one; OUT/ is a folder of single ones
 
 IMAGE is a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched,
 16-bit and transparent images are refused.
@@ -28,6 +36,13 @@ options:
   --explain     print the shape, range and checksum of the tensor that enters the encoder (standard error)
   --dump-input FILE   write that tensor as raw float32
   --strict      refuse what would have to be converted
+  --class C     generate: the class to draw (default: any)
+  --count N     how many images (default: 1)
+  --seed S      chooses the images (default: 0)
+  --temperature T   1 draws as the prior has learnt, less draws likelier codes, 0 always the likeliest (default: 1)
+  --top-k K     draw among the K likeliest codes (default: 0, which is all)
+  --complete IMAGE --rows R   keep the first R rows of this image's codes
+  --codes       print the codes instead, image after image
   -h, --help    show this help message and exit
 )";
 
@@ -74,29 +89,47 @@ class QuietLibraries {
 
 struct Options {
   std::vector<std::string> words;
-  std::string model = VQVAE_PRETRAINED, dump;
-  bool strict = false, explain = false, help = false;
+  std::map<std::string, std::string> values;  // of the options that take one
+  bool strict = false, explain = false, codes = false, help = false;
+
+  bool has(const std::string& name) const { return values.count(name) != 0; }
+  std::string value(const std::string& name, const std::string& otherwise = "") const {
+    const auto found = values.find(name);
+    return found == values.end() ? otherwise : found->second;
+  }
 };
+
+/// Return what the value of an option is, in a message; nothing for an option that takes none.
+std::string kind_of(const std::string& option) {
+  static const std::map<std::string, std::string> kinds{
+      {"--model", "a path"},   {"--dump-input", "a path"},  {"--complete", "a path"}, {"--class", "a name"},
+      {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
+      {"--rows", "a number"}};
+  const auto found = kinds.find(option);
+  return found == kinds.end() ? "" : found->second;
+}
 
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
+    const std::size_t equals = word.rfind("--", 0) == 0 ? word.find('=') : std::string::npos;
+    const std::string name = word.substr(0, equals), kind = kind_of(name);
     if (word == "--") {
       options.words.insert(options.words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
       break;
     }
-    if (word.rfind("--model=", 0) == 0) {
-      options.model = word.substr(8);
-    } else if (word.rfind("--dump-input=", 0) == 0) {
-      options.dump = word.substr(13);
-    } else if (word == "--model" || word == "--dump-input") {
-      if (++i == arguments.size()) throw vqvae::Error(word + " needs a path; see vqvae --help");
-      (word == "--model" ? options.model : options.dump) = arguments[i];
+    if (!kind.empty() && equals != std::string::npos) {
+      options.values[name] = word.substr(equals + 1);
+    } else if (!kind.empty()) {
+      if (++i == arguments.size()) throw vqvae::Error(word + " needs " + kind + "; see vqvae --help");
+      options.values[name] = arguments[i];
     } else if (word == "--explain") {
       options.explain = true;
     } else if (word == "--strict") {
       options.strict = true;
+    } else if (word == "--codes") {
+      options.codes = true;
     } else if (word == "-h" || word == "--help") {
       options.help = true;
     } else if (word.size() > 1 && word[0] == '-') {
@@ -125,28 +158,104 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
 /// Return the codes of an image file, after showing what enters the encoder if asked to.
 vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& explanation) {
   const vqvae::Image image = codec.read_image(options.words[1], options.strict);
-  if (!options.explain && options.dump.empty()) return codec.encode(image);
+  const std::string dump = options.value("--dump-input");
+  if (!options.explain && dump.empty()) return codec.encode(image);
   const std::vector<float> tensor = codec.to_tensor(image);
   if (options.explain) explanation = vqvae::explain(tensor, vqvae::batched(1, codec.image_shape()));
-  if (!options.dump.empty()) vqvae::write_file(options.dump, vqvae::detail::to_bytes(tensor));
+  if (!dump.empty()) vqvae::write_file(dump, vqvae::detail::to_bytes(tensor));
   return codec.encode(image);
+}
+
+/// Return the whole number that a text is, or nothing.
+std::optional<std::uint64_t> whole(const std::string& text) {
+  const bool digits = !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
+  return digits ? std::optional<std::uint64_t>(std::stoull(text)) : std::nullopt;
+}
+
+/// Return the number that a text is, or -1.
+double number(const std::string& text) {
+  static const std::regex pattern("([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
+  return text.size() < 100 && std::regex_match(text, pattern) ? std::strtod(text.c_str(), nullptr) : -1;
+}
+
+/// Return the first rows of an image's codes.
+vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
+  const std::string text = options.value("--rows");
+  const auto rows = whole(text);
+  const vqvae::Shape& shape = codec.codes_shape();
+  if (!rows || *rows < 1 || *rows > shape[0]) {
+    throw vqvae::Error("rows was given as " + text + ": it must be from 1 to " + std::to_string(shape[0]));
+  }
+  vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true));
+  codes.resize(*rows * shape[1]);
+  return codes;
+}
+
+/// Return what is to be drawn; a number that is none is refused in the words of one out of range.
+vqvae::SampleSettings sample_settings(vqvae::Sampler& sampler, const Options& options) {
+  const std::string count = options.value("--count", "1"), seed = options.value("--seed", "0");
+  const std::string heat = options.value("--temperature", "1"), top_k = options.value("--top-k", "0");
+  vqvae::SampleSettings settings;
+  settings.count = whole(count).value_or(0);
+  if (settings.count < 1 || settings.count > vqvae::detail::most_images) throw vqvae::Error(vqvae::detail::count_fault(count));
+  const auto start = whole(seed);
+  if (!start || *start > 0xFFFFFFFFU) throw vqvae::Error(vqvae::detail::seed_fault(seed));
+  settings.seed = static_cast<std::uint32_t>(*start);
+  settings.temperature = number(heat);
+  if (!vqvae::detail::is_temperature(settings.temperature)) throw vqvae::Error(vqvae::detail::temperature_fault(heat));
+  const auto most = whole(top_k);
+  const unsigned codes = sampler.codec().num_embeddings();
+  if (!most || *most > codes) throw vqvae::Error(vqvae::detail::top_k_fault(top_k, codes));
+  settings.top_k = static_cast<unsigned>(*most);
+  if (options.has("--class")) settings.label = options.value("--class");
+  if (options.has("--complete")) settings.given = first_rows(sampler.codec(), options);
+  return settings;
+}
+
+void generate(const Options& options) {
+  const bool to_file = options.words.size() == 2;
+  if (options.codes && to_file) {
+    throw vqvae::Error(options.words[1] + " was given beside --codes, which prints; leave one out");
+  }
+  if (!options.codes && !to_file) {
+    throw vqvae::Error("nowhere to write to: give OUT.png, a folder OUT/, or --codes to print");
+  }
+  if (options.has("--complete") != options.has("--rows")) {
+    throw vqvae::Error("--complete and --rows belong together: give an image and how many rows of its codes to keep");
+  }
+  const QuietLibraries quiet;
+  vqvae::compute_in_this_thread();
+  vqvae::Sampler sampler(options.value("--model", VQVAE_PRETRAINED));
+  const vqvae::SampleSettings settings = sample_settings(sampler, options);
+  if (to_file) {
+    vqvae::write_images(sampler, settings, options.words[1]);
+    return;
+  }
+  const unsigned width = sampler.codec().codes_shape()[1];
+  sampler.sample(settings, [&](const std::vector<vqvae::Codes>& codes) {
+    for (const vqvae::Codes& image : codes) print(vqvae::format_codes(image, width));
+  });
 }
 
 /// Run the command and return what it has to say of the encoder's input.
 std::string run(const Options& options) {
   const std::vector<std::string>& words = options.words;
-  if (words.empty()) throw vqvae::Error("no command was given: encode, decode or reconstruct; see vqvae --help");
+  const std::string commands = "encode, decode, reconstruct or generate; see vqvae --help";
+  if (words.empty()) throw vqvae::Error("no command was given: " + commands);
   const std::string& command = words[0];
-  if (command != "encode" && command != "decode" && command != "reconstruct") {
-    throw vqvae::Error("unknown command " + command + ": encode, decode or reconstruct; see vqvae --help");
+  if (command != "encode" && command != "decode" && command != "reconstruct" && command != "generate") {
+    throw vqvae::Error("unknown command " + command + ": " + commands);
   }
-  if (words.size() != (command == "encode" ? 2U : 3U)) {
-    throw vqvae::Error("wrong number of arguments for " + command + "; see vqvae --help");
+  const bool fits = command == "generate" ? words.size() <= 2 : words.size() == (command == "encode" ? 2U : 3U);
+  if (!fits) throw vqvae::Error("wrong number of arguments for " + command + "; see vqvae --help");
+  std::string explanation;
+  if (command == "generate") {
+    generate(options);
+    return explanation;
   }
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
-  vqvae::Codec codec(options.model);
-  std::string explanation;
+  vqvae::Codec codec(options.value("--model", VQVAE_PRETRAINED));
   if (command == "decode") {
     vqvae::write_png(words[2], codec.decode(read_codes(words[1], codec)));
     return explanation;

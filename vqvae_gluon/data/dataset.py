@@ -1,6 +1,6 @@
 """The one form in which images reach training: three splits of bytes."""
 import hashlib
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -10,10 +10,15 @@ SPLITS = ("train", "validation", "test")
 
 
 class Split(NamedTuple):
-    """``images`` (N, C, H, W) uint8 and, where the source has them, ``labels`` (N,) int64."""
+    """``images`` (N, C, H, W) uint8 and, where the source has them, ``labels`` (N,) int64.
+
+    ``classes`` are the names of the labels 0, 1 and so on; empty where the source has no labels. An image without a
+    class among others that have one has the label -1.
+    """
 
     images: np.ndarray
     labels: Optional[np.ndarray] = None
+    classes: Tuple[str, ...] = ()
 
 
 class Dataset(NamedTuple):

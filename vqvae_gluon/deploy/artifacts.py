@@ -9,7 +9,7 @@ import re
 import struct
 from itertools import chain
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -23,6 +23,7 @@ from ..nn.vqvae import COMPONENTS
 ENCODER, DECODER = COMPONENTS
 NEWEST = "model_0_newest"
 SYMBOL, PARAMETERS, LOSS = f"{NEWEST}-symbol.json", f"{NEWEST}-0000.params", f"{NEWEST}_loss-symbol.json"
+STEP = f"{NEWEST}_step-symbol.json"
 CODEBOOK = "vectorquantize0_embeddings"
 
 #: What a component is called, <package>.<Component>: no path, and nothing that begins with a dot.
@@ -36,16 +37,31 @@ _FOREIGN_OPERATORS = (
 )
 
 Parameters = Dict[str, mx.nd.NDArray]
+#: From the names of a graph's inputs to their shapes: 0 stands for any batch size, nothing for any other side.
+Inputs = Dict[str, Tuple[Optional[int], ...]]
+
+
+def image_input(_: mx.sym.Symbol) -> Inputs:
+    """Return the inputs of an encoder, a decoder or a classifier."""
+    return {"data": (0, None, None, None)}
 
 
 class Component(NamedTuple):
-    """One exported network, checked: its files, graph, ``arg:``/``aux:`` parameters and ``data`` shape (C, H, W)."""
+    """One exported network, checked: its files, graph, ``arg:``/``aux:`` parameters and the shapes of its inputs.
+
+    Where any number of examples may enter, the shape is that of one.
+    """
 
     symbol_file: Path
     parameter_file: Path
     symbol: mx.sym.Symbol
     parameters: Parameters
-    input_shape: Tuple[int, int, int]
+    inputs: Dict[str, Tuple[int, ...]]
+
+    @property
+    def input_shape(self) -> Tuple[int, ...]:
+        """The shape of ``data`` without the batch."""
+        return self.inputs["data"][1:]
 
     def output_shape(self, head: str) -> Tuple[int, ...]:
         """Return the shape of a head for one input, without the batch.
@@ -56,7 +72,7 @@ class Component(NamedTuple):
             output = self.symbol.get_internals()[f"{head}_output"]
         except ValueError:
             raise VQVAEError(f"{self.symbol_file}: has no output named {head}") from None
-        (batch, *shape), kind = _infer_shapes(self.symbol_file, output, self.input_shape)[1][0], _infer_type(output)
+        (batch, *shape), kind = _infer_shapes(self.symbol_file, output, self.inputs)[1][0], _infer_type(output)
         if batch != 1 or kind != np.float32:
             raise VQVAEError(
                 f"{self.symbol_file}: gives {head} of shape {(batch, *shape)} and {kind} for one input: "
@@ -64,13 +80,18 @@ class Component(NamedTuple):
             )
         return tuple(shape)
 
+    def head_shapes(self) -> List[Tuple[int, ...]]:
+        """Return the shapes of all heads."""
+        return [tuple(shape) for shape in _infer_shapes(self.symbol_file, self.symbol, self.inputs)[1]]
+
     def network(self, ctx: mx.Context, head: Optional[str] = None) -> gluon.SymbolBlock:
         """Return the network, ready to run on a device for any batch size.
 
-        ``head`` names the only output that is wanted; the operators for the others are left out.
+        ``head`` names the only output that is wanted; the operators for the others are left out. The inputs come in the
+        order of ``inputs``.
         """
         outputs = self.symbol.get_internals()[f"{head}_output"] if head else self.symbol
-        block = gluon.SymbolBlock(outputs, [mx.sym.var("data", dtype="float32")])
+        block = gluon.SymbolBlock(outputs, [mx.sym.var(name, dtype="float32") for name in self.inputs])
         block.collect_params().load_dict(self.parameters, ctx, ignore_extra=True)
         block.hybridize(static_alloc=True, static_shape=True)
         return block
@@ -83,26 +104,33 @@ def pretrained_folder() -> Path:
 
 
 class ModelFolder(NamedTuple):
-    """Where an exported model lies: ``path`` holds a folder for each component, ``<package>.<Component>``."""
+    """Where an exported model lies: ``path`` holds a folder for each component, ``<package>.<Component>``.
+
+    ``prior`` is empty where there is none.
+    """
 
     path: Path
     encoder: str
     decoder: str
+    prior: str = ""
 
     @property
     def manifest(self) -> Path:
         """The manifest of the run around it, which need not exist."""
         return self.path.parent / "manifest.json"
 
-    def load(self, component: str) -> Component:
+    def load(
+        self, component: str, graph: str = SYMBOL, inputs: Callable[[mx.sym.Symbol], Inputs] = image_input
+    ) -> Component:
         """Read and check one of the components, see :func:`load_component`."""
-        return load_component(self.path / component / SYMBOL, self.path / component / PARAMETERS, self.manifest)
+        return load_component(self.path / component / graph, self.path / component / PARAMETERS, self.manifest, inputs)
 
 
 def find_model(folder: Optional[Union[str, Path]] = None) -> ModelFolder:
     """Return where the model in a folder, or in the run around it (``<run>/model``), lies; default: ``pre-trained``.
 
     Its components are those that the run's manifest names; without, ``<package>.Encoder`` and ``<package>.Decoder``.
+    A prior is the folder ``<package>.Prior`` beside them.
 
     Raises VQVAEError if there is none, or more than one.
     """
@@ -113,7 +141,8 @@ def find_model(folder: Optional[Union[str, Path]] = None) -> ModelFolder:
             names = ", ".join(encoder for encoder, _ in pairs)
             raise VQVAEError(f"{candidate}: holds several models ({names}); leave one of them there")
         if pairs:
-            return ModelFolder(candidate, *pairs[0])
+            prior = prior_part(pairs[0][0])
+            return ModelFolder(candidate, *pairs[0], prior if (candidate / prior).is_dir() else "")
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
 
 
@@ -131,13 +160,25 @@ def _find_components(folder: Path) -> List[Tuple[str, str]]:
     return [pair for pair in pairs if pair[1] in present]
 
 
+def prior_part(encoder: str = ENCODER) -> str:
+    """Return the name of the prior's folder beside an encoder's: the package is the encoder's."""
+    return f"{encoder.rpartition('.')[0]}.Prior"
+
+
+def codebook_digest(codebook: np.ndarray) -> str:
+    """Return the SHA-256 of a codebook (K, D) float32: what codes must share with the model that decodes them."""
+    return hashlib.sha256(np.ascontiguousarray(codebook).tobytes()).hexdigest()
+
+
 def judge_part(encoder: str = ENCODER) -> str:
     """Return the name of the digit classifier's folder beside an encoder's: the package is the encoder's."""
     return f"{encoder.rpartition('.')[0]}.LeNetNetwork"
 
 
-def load_component(symbol_file: Path, parameter_file: Path, manifest: Path) -> Component:
-    """Read and check one exported network.
+def load_component(
+    symbol_file: Path, parameter_file: Path, manifest: Path, inputs: Callable[[mx.sym.Symbol], Inputs] = image_input
+) -> Component:
+    """Read and check one exported network, whose ``inputs`` a function of its graph tells.
 
     Raises
     ------
@@ -149,7 +190,8 @@ def load_component(symbol_file: Path, parameter_file: Path, manifest: Path) -> C
     contents = [_read_checked(file, manifest, digests) for file in (symbol_file, parameter_file)]
     symbol = _parse_symbol(symbol_file, contents[0])
     parameters = _parse_arrays(parameter_file, contents[1])
-    component = Component(symbol_file, parameter_file, symbol, parameters, _input_shape(symbol_file, symbol))
+    shapes = {name: _input_shape(symbol_file, symbol, name, pattern) for name, pattern in inputs(symbol).items()}
+    component = Component(symbol_file, parameter_file, symbol, parameters, shapes)
     _check_parameters(component)
     return component
 
@@ -255,8 +297,6 @@ def _parse_symbol(path: Path, content: bytes) -> mx.sym.Symbol:
         symbol = mx.sym.load_json(content.decode())
     except (mx.MXNetError, UnicodeDecodeError, VQVAEError):
         raise VQVAEError(f"{path}: is damaged or no MXNet graph") from None
-    if "data" not in symbol.list_arguments():
-        raise VQVAEError(f"{path}: has no input named data")
     return symbol
 
 
@@ -280,20 +320,26 @@ def _is_graph(tree: Any) -> bool:
         return False
 
 
-def _input_shape(path: Path, symbol: mx.sym.Symbol) -> Tuple[int, int, int]:
-    side = "([1-9][0-9]*)"
-    shape = re.fullmatch(rf"\(0, {side}, {side}, {side}\)", symbol.attr_dict().get("data", {}).get("__shape__", ""))
-    if not shape:
-        raise VQVAEError(f"{path}: does not give the shape of data; export it with vqvae export")
-    channels, height, width = map(int, shape.groups())
-    return channels, height, width
+def _input_shape(path: Path, symbol: mx.sym.Symbol, name: str, pattern: Tuple[Optional[int], ...]) -> Tuple[int, ...]:
+    """Return the shape that a graph gives for an input, 1 standing for any batch size."""
+    if name not in symbol.list_arguments():
+        raise VQVAEError(f"{path}: has no input named {name}")
+    text = symbol.attr_dict().get(name, {}).get("__shape__", "")
+    shape = tuple(int(side) for side in re.findall("[0-9]+", text) if len(side) < 10)
+    fits = (side > 0 if wanted is None else side == wanted for side, wanted in zip(shape, pattern))
+    if str(shape) != text or len(shape) != len(pattern) or not all(fits):
+        raise VQVAEError(f"{path}: does not give the shape of {name}; export it with vqvae export")
+    return tuple(side or 1 for side in shape)
 
 
-def _infer_shapes(path: Path, symbol: mx.sym.Symbol, input_shape: Tuple[int, ...]) -> Tuple[List[Tuple[int, ...]], ...]:
-    """Return the shapes of a graph's arguments, outputs and auxiliary states for one input."""
+def _infer_shapes(
+    path: Path, symbol: mx.sym.Symbol, inputs: Dict[str, Tuple[int, ...]]
+) -> Tuple[List[Tuple[int, ...]], ...]:
+    """Return the shapes of a graph's arguments, outputs and auxiliary states."""
+    known = symbol.list_arguments()
     try:
         with contextlib.redirect_stdout(None):  # where MXNet prints what it was given
-            shapes = symbol.infer_shape(data=(1, *input_shape))
+            shapes = symbol.infer_shape(**{name: shape for name, shape in inputs.items() if name in known})
     except mx.MXNetError:
         shapes = (None,)
     if None in shapes:
@@ -311,11 +357,12 @@ def _infer_type(output: mx.sym.Symbol) -> Optional[type]:
 
 
 def _check_parameters(component: Component) -> None:
-    _, path, symbol, parameters, input_shape = component
-    arguments, _, states = _infer_shapes(component.symbol_file, symbol, input_shape)
+    _, path, symbol, parameters, inputs = component
+    arguments, _, states = _infer_shapes(component.symbol_file, symbol, inputs)
     expected = {f"arg:{name}": shape for name, shape in zip(symbol.list_arguments(), arguments)}
     expected.update((f"aux:{name}", shape) for name, shape in zip(symbol.list_auxiliary_states(), states))
-    del expected["arg:data"]
+    for name in inputs:
+        del expected[f"arg:{name}"]
     for name, shape in expected.items():
         if name not in parameters:
             raise VQVAEError(f"{path}: lacks {name}, which the graph needs; it is from another model")

@@ -4,7 +4,6 @@ A codes file is an ``.npz`` without compression: ``codes`` (N, h, w), unsigned i
 sufficient type; ``codebook``, the SHA-256 of the codebook that made them; and, for a folder of images, ``names`` (N,),
 their paths below it as bytes.
 """
-import hashlib
 import os
 import tempfile
 import zipfile
@@ -19,6 +18,7 @@ from ..data.dataset import to_bytes
 from ..data.image_file import SUFFIXES, write_png
 from ..errors import VQVAEError
 from ..files import DAMAGES, writing
+from .artifacts import codebook_digest
 from .predictor import Predictor
 
 File = Union[str, Path]
@@ -35,11 +35,11 @@ def encode_to_file(predictor: Predictor, source: File, output: File) -> int:
     VQVAEError
         For an unreadable image or array, none at all, or an unwritable file; ``output`` is then left as it was.
     """
-    batches = _folder_batches(predictor, Path(source)) if Path(source).is_dir() else _array_batches(predictor, source)
+    batches = folder_batches(predictor, Path(source)) if Path(source).is_dir() else _array_batches(predictor, source)
     kind = np.min_scalar_type(len(predictor.codebook) - 1)
     count, longest = 0, 0
     with writing(output) as file, tempfile.TemporaryFile() as codes, tempfile.TemporaryFile() as names:
-        with _bar() as bar:
+        with progress_bar() as bar:
             for batch_names, batch in batches:
                 codes.write(predictor.encode(batch).astype(kind).tobytes())
                 for name in batch_names or ():
@@ -50,7 +50,7 @@ def encode_to_file(predictor: Predictor, source: File, output: File) -> int:
         if not count:
             raise VQVAEError(f"{source}: holds no images")
         with zipfile.ZipFile(file, "w") as archive:
-            _add(archive, "codebook", np.dtype("S64"), (), iter([_digest(predictor).encode()]))
+            _add(archive, "codebook", np.dtype("S64"), (), iter([codebook_digest(predictor.codebook).encode()]))
             _add(archive, "codes", kind, (count, *predictor.codes_shape), _chunks(codes))
             if longest:
                 _add(archive, "names", np.dtype(f"S{longest}"), (count,), _padded(names, longest))
@@ -68,26 +68,36 @@ def decode_to_folder(predictor: Predictor, source: File, output: File) -> int:
         For a damaged codes file, another model's, names that leave the folder, or a folder that is taken or cannot be
         written; nothing is left behind then.
     """
-    output = Path(output)
+    with CodesFile(predictor, source) as file, progress_bar(file.count) as bar:
+        return write_folder(output, zip(file.names(), file.images()), str(source), bar)
+
+
+def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source: str, bar: tqdm) -> int:
+    """Write images, each a path below the folder and (C, H, W) uint8, as PNG files to a new or empty folder.
+
+    Returns their number. ``source`` is what is blamed for two images of one name. Raises VQVAEError if the folder is
+    taken or cannot be written; nothing is left behind then.
+    """
+    output, count = Path(output), 0
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise VQVAEError(f"{output}: is there already; give a new or an empty folder")
-    with CodesFile(predictor, source) as file, _bar(file.count) as bar:
-        try:
-            with tempfile.TemporaryDirectory(dir=str(output.resolve().parent), prefix=".decoding-") as temporary:
-                staged = Path(temporary) / "images"
-                for name, image in zip(file.names(), file.images()):
-                    target = staged / name
-                    if target.exists():
-                        raise VQVAEError(f"{source}: two of its images would be written to {name}")
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    write_png(target, image)
-                    bar.update()
-                if output.exists():
-                    output.rmdir()
-                staged.rename(output)
-        except OSError as error:
-            raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
-        return file.count
+    try:
+        with tempfile.TemporaryDirectory(dir=str(output.resolve().parent), prefix=".decoding-") as temporary:
+            staged = Path(temporary) / "images"
+            for name, image in images:
+                target = staged / name
+                if target.exists():
+                    raise VQVAEError(f"{source}: two of its images would be written to {name}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_png(target, image)
+                bar.update()
+                count += 1
+            if output.exists():
+                output.rmdir()
+            staged.rename(output)
+    except OSError as error:
+        raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
+    return count
 
 
 def decode_to_array(predictor: Predictor, source: File, output: File) -> int:
@@ -95,12 +105,17 @@ def decode_to_array(predictor: Predictor, source: File, output: File) -> int:
 
     Raises VQVAEError as :func:`decode_to_folder` does; ``output`` is then left as it was.
     """
-    with CodesFile(predictor, source) as file, writing(output) as target, _bar(file.count) as bar:
+    with CodesFile(predictor, source) as file, writing(output) as target, progress_bar(file.count) as bar:
         _write_header(target, np.dtype(np.uint8), (file.count, *predictor.image_shape))
         for image in file.images():
             target.write(image.tobytes())
             bar.update()
         return file.count
+
+
+def numbered(number: int) -> str:
+    """Return the file name of an image that has only a number."""
+    return f"{number:07d}.png"
 
 
 class Member(NamedTuple):
@@ -130,7 +145,7 @@ class CodesFile:
             raise self._damaged() from None
         codes = self._open("codes", "u", 3)
         digest = self._open("codebook", "S", 0)
-        if digest.stream.read(64).decode("ascii", "replace") != _digest(predictor):
+        if digest.stream.read(64).decode("ascii", "replace") != codebook_digest(predictor.codebook):
             raise VQVAEError(f"{path}: was made with another model's codebook; name that model with --model")
         if codes.shape[1:] != predictor.codes_shape:
             raise VQVAEError(f"{path}: holds codes of {codes.shape[1:]}, the model takes {predictor.codes_shape}")
@@ -153,7 +168,7 @@ class CodesFile:
         """Yield the path of each image to write, below any folder."""
         if "names.npy" not in self._archive.namelist():
             for number in range(self.count):
-                yield f"{number:07d}.png"
+                yield numbered(number)
             return
         member = self._open("names", "S", 1)
         for size in self._sizes():
@@ -191,7 +206,8 @@ class CodesFile:
         return VQVAEError(f"{self._path}: is damaged or no file of 'vqvae encode ... -o'")
 
 
-def _folder_batches(predictor: Predictor, folder: Path) -> Iterator[Batch]:
+def folder_batches(predictor: Predictor, folder: Path) -> Iterator[Batch]:
+    """Yield the images below a folder in batches: their names, as bytes, and what enters the encoder."""
     batch: List[str] = []
     for path in _walk(str(folder)):
         batch.append(path)
@@ -254,11 +270,7 @@ def _padded(file: BinaryIO, width: int) -> Iterator[bytes]:
         yield b"".join(name.ljust(width, b"\0") for name in names)
 
 
-def _digest(predictor: Predictor) -> str:
-    return hashlib.sha256(np.ascontiguousarray(predictor.codebook).tobytes()).hexdigest()
-
-
-def _bar(total: Optional[int] = None) -> tqdm:
+def progress_bar(total: Optional[int] = None) -> tqdm:
     return tqdm(total=total, unit=" images", leave=False, disable=None)
 
 

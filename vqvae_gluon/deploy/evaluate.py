@@ -1,4 +1,6 @@
 """Figures of an exported model over a whole split."""
+import math
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
@@ -6,16 +8,19 @@ import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import load_dataset, to_unit
+from ..data import Dataset, load_dataset, to_unit
+from ..data.mnist import DIGITS
 from ..errors import VQVAEError
 from ..files import parse_json, read_bytes
 from ..metrics import CodeCounts, psnr, ssim
 from ..training.recipe import Recipe
-from .artifacts import find_model
+from .artifacts import ModelFolder, find_model
 from .judge import Judge
 from .predictor import Predictor
+from .sampler import Sampler
 
 _SSIM_WINDOW = 11
+_JUDGED = (1, 28, 28)  # the judge's images
 
 
 def evaluate_model(
@@ -29,24 +34,22 @@ def evaluate_model(
     Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
     must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
     LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
-    default: what the model's manifest names.
+    default: what the model's manifest names. Where the model has a prior: ``bits_per_image``, minus log2 of the codes'
+    likelihood without a class, ``bits_per_pixel`` and, if all images have labels, ``bits_per_image_with_class``.
 
-    Raises VQVAEError for a missing or damaged model, judge or data set.
+    Raises VQVAEError for a missing or damaged model, prior, judge or data set, and for a class that the prior lacks.
     """
-    predictor = Predictor(model, ctx)
-    channels, *size = predictor.image_shape
-    recipe, fingerprint = _origin(find_model(model).manifest)
-    settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
-    dataset = load_dataset(**{**settings, "source": data or recipe.data})
-    if not data and fingerprint not in (None, dataset.fingerprint()):
-        raise VQVAEError(
-            f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "
-            "restore it, or name data with --data"
-        )
-    images, labels = dataset.split(split)
-    judge = Judge(ctx=ctx) if labels is not None else None
+    folder = find_model(model)
+    sampler = Sampler(model, ctx) if folder.prior else None
+    predictor = sampler.predictor if sampler else Predictor(model, ctx)
+    _, *size = predictor.image_shape
+    dataset = load_origin(folder, predictor, data)
+    images, labels, classes = dataset.split(split)
+    judge = Judge(ctx=ctx) if classes == DIGITS and predictor.image_shape == _JUDGED else None
+    has_labels = bool(classes) and labels.min() >= 0
     counts = CodeCounts(len(predictor.codebook))
     squared_error, similarity, right = 0.0, 0.0, np.zeros(2, int)
+    bits: Dict[str, float] = defaultdict(float)
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
         for start in range(0, len(images), predictor.batch_size):
             batch = slice(start, start + predictor.batch_size)
@@ -54,6 +57,10 @@ def evaluate_model(
             codes = predictor.encode(originals)
             reconstructions = predictor.decode(codes)
             counts.update(codes)
+            if sampler:
+                bits["bits_per_image"] += sampler.bits(codes).sum()
+                if sampler.classes and has_labels:
+                    bits["bits_per_image_with_class"] += sampler.bits(codes, [classes[i] for i in labels[batch]]).sum()
             squared_error += np.square(reconstructions - originals).sum(dtype=np.float64)
             if min(size) >= _SSIM_WINDOW:
                 similarity += ssim(originals, reconstructions).sum()
@@ -65,11 +72,31 @@ def evaluate_model(
     if min(size) >= _SSIM_WINDOW:
         metrics["ssim"] = float(similarity / len(images))
     metrics.update(counts.summary())
+    metrics.update((name, float(total / len(images))) for name, total in bits.items())
+    if sampler:
+        metrics["bits_per_pixel"] = metrics["bits_per_image"] / math.prod(size)
     if judge:
         metrics["judge_accuracy_originals"], metrics["judge_accuracy_reconstructions"] = (
             float(share) for share in right / len(images)
         )
     return metrics
+
+
+def load_origin(folder: ModelFolder, predictor: Predictor, data: Optional[str] = None) -> Dataset:
+    """Return the data set that a model's manifest names, or ``data`` read in the same way.
+
+    Raises VQVAEError if it is missing, or is no longer what the model was trained on.
+    """
+    channels, *size = predictor.image_shape
+    recipe, fingerprint = _origin(folder.manifest)
+    settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
+    dataset = load_dataset(**{**settings, "source": data or recipe.data})
+    if not data and fingerprint not in (None, dataset.fingerprint()):
+        raise VQVAEError(
+            f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "
+            "restore it, or name data with --data"
+        )
+    return dataset
 
 
 def _origin(manifest: Path) -> Tuple[Recipe, Optional[str]]:

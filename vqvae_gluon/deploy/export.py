@@ -16,13 +16,24 @@ from mxnet.gluon import Block, HybridBlock
 from .. import __version__
 from ..emadl.block import Network
 from ..errors import VQVAEError
-from ..files import sha256, write_bytes
+from ..files import parse_json, read_bytes, sha256, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, ComponentNames, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from .artifacts import CODEBOOK, LOSS, NEWEST, ModelFolder, Parameters, judge_part, load_arrays
+from ..training.trained import Kind
+from .artifacts import (
+    CODEBOOK,
+    LOSS,
+    NEWEST,
+    ModelFolder,
+    Parameters,
+    codebook_digest,
+    judge_part,
+    load_arrays,
+    prior_part,
+)
 from .judge import judge_folder, judges
 from .loss import export_loss, vqvae_loss
 
@@ -126,7 +137,7 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
     checkpoint or a damaged one, or cannot be written to.
     """
     _check_prefix(prefix)
-    best, last = _best_and_last(folder)
+    best, last = best_and_last(folder, AUTOENCODER)
     loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss)
     is_judged = judges(best.data_fingerprint)
     checkpoints = {last.epoch: last, best.epoch: best}
@@ -145,25 +156,26 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
             if prefix != NEWEST:
                 for part in staged.iterdir():
                     copy_network(part / NEWEST, part / prefix)
-            manifest = _manifest(best, last, staged, components)
+            prior = _keep_prior(folder, staged, components, models[best.epoch])
+            manifest = _manifest(best, last, staged, components, prior)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
     except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv hides MXNet's RuntimeError in another one
         reason = getattr(error, "strerror", None) or "MXNet could not save the model"
         raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
-    write_bytes(folder / "manifest.json", _to_json(manifest))
+    write_bytes(folder / "manifest.json", to_json(manifest))
     return manifest
 
 
 def find_export(folder: Path) -> Optional[Dict[str, Any]]:
     """Return the manifest of a run whose export is whole and that of its checkpoints, or nothing."""
-    best, last = _best_and_last(folder)
+    best, last = best_and_last(folder, AUTOENCODER)
     components = get_model(best.recipe.model, **best.recipe.model_settings()).components
-    manifest = _manifest(best, last, folder / "model", components)
+    path = folder / "manifest.json"
+    manifest = _manifest(best, last, folder / "model", components, read_manifest(path).get("prior"))
     if f"model/{components.encoder}/{LOSS}" not in manifest["files"]:
         return None  # an earlier version exported no losses
-    path = folder / "manifest.json"
-    return manifest if path.is_file() and path.read_bytes() == _to_json(manifest) else None
+    return manifest if path.is_file() and path.read_bytes() == to_json(manifest) else None
 
 
 def _check_prefix(prefix: str) -> None:
@@ -173,19 +185,58 @@ def _check_prefix(prefix: str) -> None:
         raise VQVAEError(f"prefix {prefix!r} is taken: the epochs' files begin with model_0; choose another one")
 
 
-def _best_and_last(folder: Path) -> Tuple[Checkpoint, Checkpoint]:
+def best_and_last(folder: Path, kind: Kind) -> Tuple[Checkpoint, Checkpoint]:
+    """Return the best and the last checkpoint of a training; raise VQVAEError if there is none, or a damaged one."""
     epochs = list_checkpoints(folder)
     if not epochs:
         raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
-    last = load_checkpoint(checkpoint_path(folder, epochs[-1]), AUTOENCODER)
-    best_epoch = int(History(AUTOENCODER, last.rows).best()["epoch"])
+    last = load_checkpoint(checkpoint_path(folder, epochs[-1]), kind)
+    best_epoch = int(History(kind, last.rows).best()["epoch"])
     if best_epoch == last.epoch:
         return last, last
-    return load_checkpoint(checkpoint_path(folder, best_epoch), AUTOENCODER), last
+    return load_checkpoint(checkpoint_path(folder, best_epoch), kind), last
 
 
-def _to_json(manifest: Dict[str, Any]) -> bytes:
+def read_manifest(path: Path) -> Dict[str, Any]:
+    """Return a manifest, empty where there is none; raise VQVAEError if it is damaged."""
+    manifest = parse_json(path, read_bytes(path)) if path.exists() else {}
+    if not isinstance(manifest, dict):
+        raise VQVAEError(f"{path}: is damaged or no JSON")
+    return manifest
+
+
+def to_json(manifest: Dict[str, Any]) -> bytes:
+    """Return a manifest as it is written."""
     return (json.dumps(manifest, indent=2) + "\n").encode()
+
+
+def describe_training(best: Checkpoint, last: Checkpoint) -> Dict[str, Any]:
+    """Return what a manifest says of the training whose best epoch is exported."""
+    return {
+        "epoch": best.epoch,
+        "metrics": best.rows[best.epoch],
+        "last_epoch": last.epoch,
+        "last_metrics": last.rows[last.epoch],
+        "recipe": json.loads(best.recipe.to_json()),
+        "data_fingerprint": best.data_fingerprint,
+    }
+
+
+def digests(model: Path) -> Dict[str, str]:
+    """Return the SHA-256 of all files of a model's folder, by their path from the folder around it."""
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    return {path.relative_to(model.parent).as_posix(): sha256(path) for path in files}
+
+
+def _keep_prior(folder: Path, staged: Path, components: ComponentNames, model: VQVAE) -> Optional[Dict[str, Any]]:
+    """Copy the prior of an earlier export of the same codebook, if any, and return what the manifest says of it."""
+    part = prior_part(components.encoder)
+    prior = read_manifest(folder / "manifest.json").get("prior")
+    digest = codebook_digest(model.quantizer.embeddings.data().asnumpy())
+    if not (isinstance(prior, dict) and prior.get("codebook") == digest and (folder / "model" / part).is_dir()):
+        return None
+    shutil.copytree(folder / "model" / part, staged / part)
+    return prior
 
 
 def restore_model(checkpoint: Checkpoint, path: Path) -> VQVAE:
@@ -196,15 +247,11 @@ def restore_model(checkpoint: Checkpoint, path: Path) -> VQVAE:
     return model
 
 
-def _manifest(best: Checkpoint, last: Checkpoint, model: Path, components: ComponentNames) -> Dict[str, Any]:
-    files = sorted(path for path in model.rglob("*") if path.is_file())
-    return {
-        "epoch": best.epoch,
-        "metrics": best.rows[best.epoch],
-        "last_epoch": last.epoch,
-        "last_metrics": last.rows[last.epoch],
-        "recipe": json.loads(best.recipe.to_json()),
-        "data_fingerprint": best.data_fingerprint,
+def _manifest(
+    best: Checkpoint, last: Checkpoint, model: Path, components: ComponentNames, prior: Optional[Dict[str, Any]]
+) -> Dict[str, Any]:
+    manifest = {
+        **describe_training(best, last),
         "components": components._asdict(),
         "versions": {
             "vqvae_gluon": __version__,
@@ -212,8 +259,16 @@ def _manifest(best: Checkpoint, last: Checkpoint, model: Path, components: Compo
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "files": {path.relative_to(model.parent).as_posix(): sha256(path) for path in files},
+        "files": digests(model),
     }
+    return add_prior(manifest, prior, model) if prior else manifest
+
+
+def add_prior(manifest: Dict[str, Any], prior: Dict[str, Any], model: Path) -> Dict[str, Any]:
+    """Return the manifest of a model's folder with what it says of a prior, and the folder's files as they are."""
+    components = dict(manifest["components"])
+    components["prior"] = prior_part(components["encoder"])
+    return {**manifest, "components": components, "files": digests(model), "prior": prior}
 
 
 def _use_plain_form(block: Block) -> None:

@@ -92,7 +92,7 @@ class Predictor:
 
         Raises VQVAEError for another shape, or codes that are not integers in [0, K).
         """
-        codes = self._as_codes(codes)
+        codes = self.as_codes(codes)
         images = [
             self._run(self._decoder, self.codebook[piece].transpose(0, 3, 1, 2)) for piece in self._pieces(codes)
         ]
@@ -132,7 +132,8 @@ class Predictor:
             raise VQVAEError("images were given with values outside [0, 1] or not a number: divide bytes by 255")
         return images
 
-    def _as_codes(self, codes: np.ndarray) -> np.ndarray:
+    def as_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes (N, h, w) as they are; raise VQVAEError if the model has no such, see :meth:`decode`."""
         codes = np.asarray(codes)
         expected = f"(N, {', '.join(map(str, self.codes_shape))})"
         if codes.ndim != 3 or codes.shape[1:] != self.codes_shape or not len(codes):

@@ -1,6 +1,7 @@
 """Hybrid blocks; they know nothing of data or training."""
 from .branches import Branches
 from .inception_resnet import InceptionResNetV2Encoder
+from .prior import Prior
 from .quantizer import CodebookAverages, Quantized, VectorQuantizer
 from .reduction import DenseLayerChannelReduction, PointwiseReduction
 from .residual import ResidualDecoder, ResidualEncoder
@@ -17,6 +18,7 @@ __all__ = [
     "EncodingNetwork",
     "InceptionResNetV2Encoder",
     "PointwiseReduction",
+    "Prior",
     "Quantized",
     "ResidualDecoder",
     "ResidualEncoder",

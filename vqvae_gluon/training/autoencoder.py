@@ -204,7 +204,7 @@ class Autoencoder:
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
         from ..plots import draw_loss
 
-        draw_loss(path, rows, best_epoch)
+        draw_loss(path, rows, best_epoch, "mse", "mean squared error per pixel")
 
     def _check_data(self) -> None:
         expected = (self.recipe.channels, *self.recipe.image_size)

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "vqvae/component.hpp"
 #include "vqvae/error.hpp"
 #include "vqvae/files.hpp"
 #include "vqvae/image.hpp"
@@ -41,51 +42,6 @@ inline std::string printable(std::string text) {
   return text;
 }
 
-/// Read "(0, 1, 28, 28)", 0 standing for any batch size; return the rest, or nothing for any other text.
-inline Shape parse_shape(const std::string& text) {
-  Shape shape;
-  std::istringstream words(text);
-  char separator = 0;
-  unsigned side = 0;
-  while (words >> separator >> side) shape.push_back(side);
-  const bool is_shape = shape.size() == 4 && shape[0] == 0 && std::count(shape.begin(), shape.end(), 0U) == 1;
-  return is_shape && to_string(shape) == text ? Shape(shape.begin() + 1, shape.end()) : Shape{};
-}
-
-/// Return whether a node's input, or a head, is [number, output, ...] of one of the first `count` nodes and has it.
-inline bool is_entry(const Json& entry, const std::vector<Json>& nodes, std::size_t count) {
-  if (entry.kind != Json::Kind::array || entry.items.size() < 2) return false;
-  const auto source = entry.items[0].number(), index = entry.items[1].number();
-  const bool whole = entry.items[0].kind == Json::Kind::word && entry.items[1].kind == Json::Kind::word;
-  if (!whole || !source || !index || *source >= count) return false;
-  const Json* const attributes = nodes[*source].find("attrs");
-  const Json* const outputs = attributes ? attributes->find("num_outputs") : nullptr;
-  return *index < (outputs ? outputs->number().value_or(0) : 1);
-}
-
-/// Return whether text is JSON whose nodes take what earlier nodes give: MXNet reads past its memory otherwise, and
-/// stops reading where it has enough.
-inline bool is_graph(const std::string& text) {
-  const std::optional<Json> graph = JsonReader(text).read();
-  const Json* const nodes = graph ? graph->find("nodes") : nullptr;
-  const Json* const heads = graph ? graph->find("heads") : nullptr;
-  if (!nodes || nodes->kind != Json::Kind::array || !heads || heads->kind != Json::Kind::array) return false;
-  for (std::size_t i = 0; i < nodes->items.size(); ++i) {
-    const Json* const inputs = nodes->items[i].find("inputs");
-    if (!inputs || inputs->kind != Json::Kind::array) return false;
-    for (const Json& entry : inputs->items) {
-      if (!is_entry(entry, nodes->items, i)) return false;
-    }
-    const Json* const attributes = nodes->items[i].find("attrs");
-    const Json* const storage = attributes ? attributes->find("__storage_type__") : nullptr;
-    if (storage && (storage->kind != Json::Kind::string || storage->text != "0")) return false;  // a sparse weight
-  }
-  for (const Json& entry : heads->items) {
-    if (!is_entry(entry, nodes->items, nodes->items.size())) return false;
-  }
-  return true;
-}
-
 /// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the graph
 /// does not choose them as the exporter's does.
 inline std::string find_likeness(const Symbol& symbol) {
@@ -110,104 +66,6 @@ inline std::string find_likeness(const Symbol& symbol) {
   }
   return "codes";
 }
-
-/// The files of one exported network, checked to belong together.
-struct Component {
-  std::string json, parameters;
-  ArrayList arrays;
-  Symbol symbol;
-  Shape input_shape;  // without the batch
-
-  /// `part` is the folder of a component, such as vqvae.Encoder.
-  Component(const ModelFiles& files, const std::filesystem::path& part)
-      : json(files.read(part / symbol_name())),
-        parameters(files.read(part / parameters_name())),
-        arrays(parse_arrays(files.folder() / part / parameters_name(), parameters)),
-        symbol(parse_graph((files.folder() / part / symbol_name()).string(), json)) {
-    const std::string graph_path = (files.folder() / part / symbol_name()).string();
-    const std::string arrays_path = (files.folder() / part / parameters_name()).string();
-    const std::vector<std::string> arguments = symbol.arguments();
-    if (std::find(arguments.begin(), arguments.end(), "data") == arguments.end()) {
-      throw Error(graph_path + ": has no input named data");
-    }
-    input_shape = parse_shape(symbol.attribute("data", "__shape__"));
-    if (input_shape.empty()) throw Error(graph_path + ": does not give the shape of data; export it with vqvae export");
-    const std::vector<Shape> shapes = infer(graph_path);
-    std::vector<std::pair<std::string, Shape>> expected;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-      if (arguments[i] != "data") expected.emplace_back("arg:" + arguments[i], shapes[i]);
-    }
-    const std::vector<std::string> states = symbol.auxiliary_states();
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      expected.emplace_back("aux:" + states[i], shapes[arguments.size() + i]);
-    }
-    // MXPredCreate skips what is missing and computes with uninitialised memory.
-    for (const auto& [name, wanted] : expected) {
-      if (!arrays.contains(name)) {
-        throw Error(arrays_path + ": lacks " + name + ", which the graph needs; it is from another model");
-      }
-      if (arrays.at(name).shape != wanted) {
-        throw Error(arrays_path + ": has " + name + " of shape " + to_string(arrays.at(name).shape) +
-                    ", the graph needs " + to_string(wanted) + "; it is from another model");
-      }
-    }
-    for (const auto& entry : arrays.all()) {
-      const auto is_it = [&](const std::pair<std::string, Shape>& known) { return known.first == entry.first; };
-      if (std::none_of(expected.begin(), expected.end(), is_it)) {
-        throw Error(arrays_path + ": holds " + entry.first +
-                    ", which the graph does not know; it is from another model");
-      }
-    }
-  }
-
-  Executor bind(const std::filesystem::path& folder, unsigned batch_size, const std::string& head) const {
-    check_thread();
-    if (!symbol.has_output(head)) throw Error((folder / symbol_name()).string() + ": has no output named " + head);
-    try {
-      return Executor(json, parameters, batched(batch_size, input_shape), head);
-    } catch (const Error& error) {
-      throw Error((folder / symbol_name()).string() + ": MXNet cannot run the graph (" + error.what() + ")");
-    }
-  }
-
- private:
-  static std::string symbol_name() { return "model_0_newest-symbol.json"; }
-  static std::string parameters_name() { return "model_0_newest-0000.params"; }
-
-  std::vector<Shape> infer(const std::string& graph_path) const {
-    try {
-      return symbol.infer_shapes(batched(1, input_shape));
-    } catch (const Error&) {
-      throw Error(graph_path + ": the graph does not accept its own input shape");
-    }
-  }
-
-  static ArrayList parse_arrays(const std::filesystem::path& path, const std::string& content) {
-    try {
-      return ArrayList(content);
-    } catch (const Error&) {
-      throw Error(path.string() + ": is damaged or no MXNet parameter file");
-    }
-  }
-
-  static Symbol parse_graph(const std::string& path, const std::string& json) {
-    // Operators that call functions of the program, _Native and _NDArray at an address that the graph gives. MXNet's
-    // reader knows no \u escapes, so that a name stands in the text as it is.
-    for (const std::string name :
-         {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp", "_CachedOpThreadSafe",
-          "_backward_Custom", "_backward_CustomFunction", "_backward__NDArray", "_backward__Native",
-          "_backward_CachedOp"}) {
-      if (json.find('"' + name + '"') != std::string::npos) {
-        throw Error(path + ": asks for the operator " + name + ", which could run code; it is refused");
-      }
-    }
-    try {
-      if (is_graph(json)) return Symbol(json);
-    } catch (const Error&) {
-    }
-    throw Error(path + ": is damaged or no MXNet graph");
-  }
-};
 
 /// Return the most alike of `rows` rows at each of `places` places, of likeness[row][place]: of equals, the first, and of
 /// all, the first that is not a number, as MXNet's argmax.
@@ -246,6 +104,9 @@ class Codec {
   unsigned batch_size() const { return state().batch_size; }
   /// K: codes are in [0, K).
   unsigned num_embeddings() const { return state().codebook.shape[0]; }
+
+  /// The SHA-256 of the codebook, float32: what codes share with the model that decodes them.
+  std::string codebook_digest() const { return detail::sha256(detail::to_bytes(state().codebook.values)); }
 
   /// Read an image file in the shape of the model, see vqvae::read_image.
   Image read_image(const std::filesystem::path& file, bool strict = false) const {
@@ -335,15 +196,15 @@ class Codec {
   Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
       : state_(new State{batch_size, head != "codes",
-                         encoder.input_shape,
-                         {decoder.input_shape.begin() + 1, decoder.input_shape.end()},
+                         encoder.input_shape(),
+                         {decoder.inputs.at("data").begin() + 2, decoder.inputs.at("data").end()},
                          find_codebook(files, encoder),
-                         encoder.bind(files.folder() / files.encoder(), batch_size, head),
-                         decoder.bind(files.folder() / files.decoder(), batch_size, "data")}) {
+                         encoder.bind(batch_size, head),
+                         decoder.bind(batch_size, "data")}) {
     const Shape& output = state_->encoder.output_shape();
     Shape expected = codes_shape();
     if (state_->gives_likeness) expected = batched(output.size() == 4 ? output[1] : 0, expected);
-    if (state_->codebook.shape[1] != decoder.input_shape[0] || output != batched(batch_size, expected) ||
+    if (state_->codebook.shape[1] != decoder.input_shape()[0] || output != batched(batch_size, expected) ||
         state_->decoder.output_shape() != batched(batch_size, image_shape())) {
       throw Error(files.folder().string() + ": encoder and decoder are from different models");
     }

@@ -129,6 +129,11 @@ class ModelFiles {
   /// The folders of the components, such as vqvae.Encoder; empty if there is no model.
   const std::string& encoder() const { return encoder_; }
   const std::string& decoder() const { return decoder_; }
+  /// The folder of the prior, such as vqvae.Prior; empty if there is none.
+  std::string prior() const {
+    const std::string name = encoder_.substr(0, encoder_.rfind('.')) + ".Prior";
+    return holds(name) ? name : "";
+  }
 
  private:
   void read_digests(const std::filesystem::path& path, const std::optional<detail::Json>& manifest) {

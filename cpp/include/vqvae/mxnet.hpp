@@ -191,27 +191,12 @@ class Symbol {
   /// Return the names of the auxiliary states, such as moving averages of BatchNorm.
   std::vector<std::string> auxiliary_states() const { return list(MXSymbolListAuxiliaryStates); }
 
-  /// Return the shapes of the inputs and weights, then of the auxiliary states, for an input called "data". Throws Error
-  /// if the graph does not take it.
-  std::vector<Shape> infer_shapes(const Shape& data) const {
-    const char* key = "data";
-    const std::uint32_t offsets[] = {0, static_cast<std::uint32_t>(data.size())};
-    const std::vector<int> sides(data.begin(), data.end());
-    std::uint32_t counts[3] = {};
-    const int* axes[3] = {};
-    const int** shapes[3] = {};
-    int complete = 0;
-    detail::check(MXSymbolInferShapeEx(handle_.get(), 1, &key, offsets, sides.data(), &counts[0], &axes[0], &shapes[0],
-                                       &counts[1], &axes[1], &shapes[1], &counts[2], &axes[2], &shapes[2], &complete));
-    if (complete == 0) throw Error("MXNet: the shapes are not complete");
-    std::vector<Shape> result;
-    for (const std::size_t kind : {0U, 2U}) {
-      for (std::uint32_t i = 0; i < counts[kind]; ++i) {
-        result.emplace_back(shapes[kind][i], shapes[kind][i] + axes[kind][i]);
-      }
-    }
-    return result;
-  }
+  /// Return the shapes of the inputs and weights, then of the auxiliary states, for inputs of these shapes. Throws Error
+  /// if the graph does not take them.
+  std::vector<Shape> infer_shapes(const std::map<std::string, Shape>& inputs) const { return infer(inputs, {0U, 2U}); }
+
+  /// Return the shapes of the heads for inputs of these shapes.
+  std::vector<Shape> infer_heads(const std::map<std::string, Shape>& inputs) const { return infer(inputs, {1U}); }
 
   /// Return whether exactly one node with one output has a name.
   bool has_output(const std::string& name) const {
@@ -223,6 +208,9 @@ class Symbol {
     detail::check(MXSymbolListOutputs(handle, &count, &names));
     return std::count(names, names + count, name + "_output") == 1;
   }
+
+  /// The handle, for MXNet's C API; the symbol keeps it.
+  SymbolHandle handle() const { return handle_.get(); }
 
   /// Return the graph as JSON, without nodes that no head needs.
   std::string json() const { return json(handle_.get()); }
@@ -256,6 +244,33 @@ class Symbol {
   }
 
  private:
+  /// Return shapes of these kinds: 0 arguments, 1 heads, 2 auxiliary states.
+  std::vector<Shape> infer(const std::map<std::string, Shape>& inputs, const std::vector<unsigned>& kinds) const {
+    std::vector<const char*> keys;
+    std::vector<std::uint32_t> offsets{0};
+    std::vector<int> sides;
+    for (const auto& [name, shape] : inputs) {
+      keys.push_back(name.c_str());
+      sides.insert(sides.end(), shape.begin(), shape.end());
+      offsets.push_back(static_cast<std::uint32_t>(sides.size()));
+    }
+    std::uint32_t counts[3] = {};
+    const int* axes[3] = {};
+    const int** shapes[3] = {};
+    int complete = 0;
+    detail::check(MXSymbolInferShapeEx(handle_.get(), static_cast<mx_uint>(keys.size()), keys.data(), offsets.data(),
+                                       sides.data(), &counts[0], &axes[0], &shapes[0], &counts[1], &axes[1], &shapes[1],
+                                       &counts[2], &axes[2], &shapes[2], &complete));
+    if (complete == 0) throw Error("MXNet: the shapes are not complete");
+    std::vector<Shape> result;
+    for (const unsigned kind : kinds) {
+      for (std::uint32_t i = 0; i < counts[kind]; ++i) {
+        result.emplace_back(shapes[kind][i], shapes[kind][i] + axes[kind][i]);
+      }
+    }
+    return result;
+  }
+
   static std::string json(SymbolHandle handle) {
     const char* text = nullptr;
     detail::check(MXSymbolSaveToJSON(handle, &text));

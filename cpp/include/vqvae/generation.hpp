@@ -1,0 +1,126 @@
+#pragma once
+
+/// New images as files: one, a grid of several, or a folder of single ones. Mirrors vqvae_gluon/deploy/generation.py.
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "vqvae/codec.hpp"
+#include "vqvae/error.hpp"
+#include "vqvae/files.hpp"
+#include "vqvae/image.hpp"
+#include "vqvae/sampler.hpp"
+
+namespace vqvae {
+
+namespace detail {
+
+/// Several images in one, side by side in rows as long as the whole is about square.
+class Grid {
+ public:
+  /// Throws Error if the grid has more pixels than an image may have.
+  Grid(const Shape& image, std::size_t count, const std::string& output) {
+    while (columns_ * columns_ < count) ++columns_;
+    const std::size_t rows = (count + columns_ - 1) / columns_;
+    const std::size_t height = rows * (image[1] + gap) - gap, width = columns_ * (image[2] + gap) - gap;
+    if (width > static_cast<std::size_t>(max_pixels()) / height) {
+      throw Error("count was given as " + std::to_string(count) + ": a picture of that many images has more than " +
+                  std::to_string(max_pixels()) + " pixels; give a folder: " +
+                  std::filesystem::path(output).replace_extension().string() + "/");
+    }
+    picture = Image{image[0], static_cast<unsigned>(height), static_cast<unsigned>(width),
+                    std::string(image[0] * height * width, static_cast<char>(gray))};
+  }
+
+  void place(const Image& image, std::size_t number) {
+    const std::size_t top = number / columns_ * (image.height + gap), left = number % columns_ * (image.width + gap);
+    for (std::size_t line = 0; line < std::size_t{image.channels} * image.height; ++line) {
+      const std::size_t channel = line / image.height, row = top + line % image.height;
+      const std::size_t start = (channel * picture.height + row) * picture.width + left;
+      picture.bytes.replace(start, image.width, image.bytes, line * image.width, image.width);
+    }
+  }
+
+  Image picture;
+
+ private:
+  static constexpr unsigned gap = 1, gray = 128;
+  std::size_t columns_ = 1;
+};
+
+/// A folder that is made under another name and gets its own when it is whole; else nothing is left.
+class StagedFolder {
+ public:
+  /// Throws Error if the folder is there already and not empty, or cannot be made.
+  explicit StagedFolder(const std::string& output) : output_(output) {
+    std::error_code error;
+    target_ = std::filesystem::weakly_canonical(output, error);
+    if (!target_.has_filename()) target_ = target_.parent_path();
+    const bool taken = std::filesystem::exists(target_) &&
+                       (!std::filesystem::is_directory(target_) || !std::filesystem::is_empty(target_, error));
+    const std::string name = output.substr(0, output.find_last_not_of('/') + 1);
+    if (taken) throw Error(name + ": is there already; give a new or an empty folder");
+    output_ = name;
+    temporary_ = (target_.parent_path() / ".decoding-XXXXXX").string();
+    if (::mkdtemp(temporary_.data()) == nullptr) {
+      temporary_.clear();
+      throw_unwritable(output_, errno);
+    }
+    staged_ = std::filesystem::path(temporary_) / "images";
+    std::filesystem::create_directory(staged_, error);
+    if (error) throw_unwritable(output_, error.value());
+  }
+  StagedFolder(const StagedFolder&) = delete;
+  StagedFolder& operator=(const StagedFolder&) = delete;
+  ~StagedFolder() {
+    std::error_code ignored;
+    if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+  }
+
+  void write(const Image& image, std::size_t number) {
+    char name[16];
+    std::snprintf(name, sizeof name, "%07zu.png", number);
+    write_png(staged_ / name, image);
+  }
+
+  void finish() {
+    std::error_code error;
+    std::filesystem::remove(target_, error);
+    std::filesystem::rename(staged_, target_, error);
+    if (error) throw_unwritable(output_, error.value());
+  }
+
+ private:
+  std::string output_, temporary_;
+  std::filesystem::path target_, staged_;
+};
+
+}  // namespace detail
+
+/// Write new images to `output`: for a name that ends in a slash, to a new folder of PNG files; else as one PNG file, the
+/// image or, of several, their grid. Throws Error as Sampler::sample does, and if the files cannot be written; nothing is
+/// left behind then.
+inline void write_images(Sampler& sampler, const SampleSettings& settings, const std::string& output) {
+  const auto each = [&](auto&& take) {
+    std::size_t number = 0;
+    sampler.sample(settings, [&](const std::vector<Codes>& codes) {
+      for (const Image& image : sampler.codec().decode(codes)) take(image, number++);
+    });
+  };
+  if (!output.empty() && output.back() == '/') {
+    detail::StagedFolder folder(output);
+    each([&](const Image& image, std::size_t number) { folder.write(image, number); });
+    folder.finish();
+    return;
+  }
+  detail::Grid grid(sampler.codec().image_shape(), settings.count, output);
+  each([&](const Image& image, std::size_t number) { grid.place(image, number); });
+  write_png(output, grid.picture);
+}
+
+}  // namespace vqvae

@@ -1,0 +1,111 @@
+"""``vqvae generate``: new images from a model with a prior."""
+import argparse
+import re
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from ..errors import VQVAEError
+from .common import MODEL_HELP, print_text
+
+if TYPE_CHECKING:
+    from ..deploy.sampler import Sampler
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    generate = commands.add_parser(
+        "generate",
+        help="make new images, or finish a begun one",
+        description="Draw new images from a model with a prior (vqvae prior). One seed gives the same images in Python "
+        "and in C++, and more images of a seed begin with the same ones.",
+    )
+    generate.add_argument(
+        "output",
+        nargs="?",
+        metavar="OUT.png",
+        help="the PNG file to write, a grid where there are several images; OUT/ is a new folder of single ones",
+    )
+    generate.add_argument("--class", dest="label", metavar="C", help="the class to draw (default: any)")
+    generate.add_argument("--count", default="1", metavar="N", help="how many images (default: 1)")
+    generate.add_argument("--seed", default="0", metavar="S", help="chooses the images (default: 0)")
+    generate.add_argument(
+        "--temperature",
+        default="1",
+        metavar="T",
+        help="1 draws as the prior has learnt, less draws likelier codes, 0 always the likeliest (default: 1)",
+    )
+    generate.add_argument(
+        "--top-k", default="0", metavar="K", help="draw among the K likeliest codes (default: 0, which is all)"
+    )
+    generate.add_argument("--complete", metavar="IMAGE", help="keep the first rows of this image's codes")
+    generate.add_argument("--rows", metavar="R", help="how many rows of codes to keep of it")
+    generate.add_argument("--codes", action="store_true", help="print the codes instead, image after image")
+    generate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    generate.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write or print new images."""
+    if options.codes and options.output is not None:
+        raise VQVAEError(f"{options.output} was given beside --codes, which prints; leave one out")
+    if not options.codes and options.output is None:
+        raise VQVAEError("nowhere to write to: give OUT.png, a folder OUT/, or --codes to print")
+    if (options.complete is None) != (options.rows is None):
+        raise VQVAEError("--complete and --rows belong together: give an image and how many rows of its codes to keep")
+
+    from ..deploy.codes_file import format_codes
+    from ..deploy.generation import write_images
+    from ..deploy.sampler import Sampler
+
+    sampler = Sampler(options.model)
+    settings = _settings(options, sampler)
+    codes = sampler.stream(**settings)
+    if options.output is not None:
+        write_images(sampler.predictor, codes, settings["count"], options.output)
+        return
+    for batch in codes:
+        for image in batch:
+            print_text(format_codes(image).rstrip())
+
+
+def _settings(options: argparse.Namespace, sampler: "Sampler") -> Dict[str, Any]:
+    """Return what the sampler takes; a number that is none is refused in the words of one out of range."""
+    from ..sampling import (
+        LAST_SEED,
+        MOST_IMAGES,
+        check_settings,
+        count_fault,
+        seed_fault,
+        temperature_fault,
+        top_k_fault,
+    )
+
+    count, seed, top_k = (_whole(text) for text in (options.count, options.seed, options.top_k))
+    codes = sampler.size.num_embeddings
+    if count is None or not 1 <= count <= MOST_IMAGES:
+        raise VQVAEError(count_fault(options.count))
+    if seed is None or seed > LAST_SEED:
+        raise VQVAEError(seed_fault(options.seed))
+    is_number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", options.temperature)
+    temperature = float(options.temperature) if is_number else -1.0
+    try:
+        check_settings(temperature, 0, codes)
+    except VQVAEError:
+        raise VQVAEError(temperature_fault(options.temperature)) from None
+    if top_k is None or top_k > codes:
+        raise VQVAEError(top_k_fault(options.top_k, codes))
+    settings = {"count": count, "seed": seed, "temperature": temperature, "top_k": top_k, "label": options.label}
+    if options.complete is not None:
+        settings["given"] = _first_rows(options, sampler)
+    return settings
+
+
+def _first_rows(options: argparse.Namespace, sampler: "Sampler") -> Any:
+    rows, height = _whole(options.rows), sampler.size.codes_shape[0]
+    if rows is None or not 1 <= rows <= height:
+        raise VQVAEError(f"rows was given as {options.rows}: it must be from 1 to {height}")
+    sampler.predictor.strict = True
+    return sampler.predictor.encode(options.complete)[0, :rows]
+
+
+def _whole(text: str) -> Optional[int]:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None

@@ -1,0 +1,106 @@
+"""``vqvae prior``: learn how the codes of a model are composed."""
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict
+
+from ..errors import VQVAEError
+from .common import add_settings, print_text, with_flags
+
+if TYPE_CHECKING:
+    from ..training.prior_recipe import PriorRecipe
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    from ..training.prior_recipe import PRIOR_CHOICES, PRIOR_RECIPES, PriorRecipe
+
+    prior = commands.add_parser(
+        "prior",
+        help="train a prior for a trained model, so that it can generate",
+        description="Encode the data set of a run with its model, learn how the codes are composed, select the epoch "
+        "with the lowest validation bits and export it beside the encoder. RUN/prior/ then holds metrics.csv, "
+        "loss_graph.png, samples, and checkpoints/ with the newest and the best epoch.",
+    )
+    prior.add_argument("folder", metavar="RUN", help="folder of a 'vqvae train' run")
+    prior.add_argument(
+        "--recipe",
+        help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, that of RUN/prior)",
+    )
+    prior.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN/prior, if any")
+    prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
+    prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
+    prior.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
+    add_settings(prior, PriorRecipe, PRIOR_CHOICES)
+    prior.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train a prior, or go on with it, and export it."""
+    recipe = _read_recipe(options)
+    if options.print_recipe:
+        print_text(recipe.to_json().rstrip())
+        return
+
+    from ..data import to_bytes
+    from ..deploy.artifacts import find_model
+    from ..deploy.evaluate import load_origin
+    from ..deploy.predictor import Predictor
+    from ..deploy.prior import FOLDER, encode_dataset, export_prior, find_prior_export
+    from ..runtime import parse_contexts
+    from ..training.loop import Loop
+    from ..training.prior import CodePrior
+
+    contexts = parse_contexts(options.ctx)
+    model = find_model(options.folder)
+    run_folder = model.path.parent
+    if not model.manifest.is_file():
+        raise VQVAEError(f"{run_folder}: holds no manifest.json, which names the data; give a run of vqvae train")
+    predictor = Predictor(model.path)
+    dataset = encode_dataset(predictor, load_origin(model, predictor), recipe.classes == "auto")
+    trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
+    training = Loop(trained, run_folder / FOLDER, options.resume)
+    manifest = find_prior_export(run_folder, dataset) if training.finished else None
+    if manifest:
+        print_text(f"{run_folder / FOLDER}: all {recipe.num_epoch} epochs are trained and exported already")
+        _print_manifest(manifest, model.path, options.json)
+        return
+    if training.epoch:
+        print_text(f"{run_folder / FOLDER}: going on at epoch {training.epoch}")
+    try:
+        training.run()
+        manifest = export_prior(run_folder, dataset)
+    except KeyboardInterrupt:
+        again = shlex.join(["vqvae", "prior", str(options.folder), "--resume"])
+        place = "before the export" if training.finished else f"in epoch {training.epoch}"
+        raise KeyboardInterrupt(f"stopped {place}; go on: {again}") from None
+    _print_manifest(manifest, model.path, options.json)
+
+
+def _read_recipe(options: argparse.Namespace) -> "PriorRecipe":
+    from ..files import read_bytes
+    from ..training.prior_recipe import PriorRecipe, get_prior_recipe
+
+    name = options.recipe or "prior"
+    interrupted = Path(options.folder, "prior", "recipe.json")
+    if options.resume and not options.recipe and interrupted.exists():
+        name = str(interrupted)
+    if name.endswith(".json"):
+        recipe = PriorRecipe.from_json(read_bytes(name).decode("utf-8", "replace"), name)
+    else:
+        recipe = get_prior_recipe(name)
+    return with_flags(recipe, options)
+
+
+def _print_manifest(manifest: Dict[str, Any], model: Path, as_json: bool) -> None:
+    if as_json:
+        print_text(json.dumps(manifest, indent=2))
+        return
+    prior = manifest["prior"]
+    metrics = prior["metrics"]
+    given = f", {metrics['validation_bits_per_image_with_class']:.2f} given its class" if prior["classes"] else ""
+    print_text(
+        f"{model / manifest['components']['prior']}: exported epoch {prior['epoch']} with "
+        f"{metrics['validation_bits_per_image']:.2f} validation bits an image{given}"
+    )

@@ -1,0 +1,41 @@
+"""``vqvae score``: how strange each image of a folder is."""
+import argparse
+
+from .common import MODEL_HELP, print_text
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    score = commands.add_parser(
+        "score",
+        help="tell how strange each image of a folder is to a model with a prior",
+        description="Write the bits that the prior needs for the codes of each image to a CSV file (columns bits and "
+        "image), the strangest first: the more bits, the less likely.",
+    )
+    score.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files, with its subfolders")
+    score.add_argument(
+        "-o", "--output", default="scores.csv", metavar="FILE.csv", help="default: scores.csv; - prints the rows"
+    )
+    score.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    score.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    score.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score a folder."""
+    from ..deploy.sampler import Sampler
+    from ..deploy.scores import score_folder, to_csv
+    from ..files import write_bytes
+    from ..runtime import quiet_libraries
+
+    sampler = Sampler(options.model)
+    sampler.predictor.strict = options.strict
+    with quiet_libraries():
+        scores = score_folder(sampler, options.folder)
+    text = to_csv(scores)
+    if options.output == "-":
+        print_text(text.rstrip())
+        return
+    write_bytes(options.output, text.encode("utf-8", "surrogateescape"))
+    bits, strangest = scores[0]
+    print_text(f"{options.output}: {len(scores)} images, the strangest {strangest} with {bits:.1f} bits")

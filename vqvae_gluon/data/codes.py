@@ -1,0 +1,42 @@
+"""The codes of a data set as a data set of their own: what a prior learns from."""
+import hashlib
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from ..errors import VQVAEError
+
+
+class CodesSplit(NamedTuple):
+    """``codes`` (N, h, w) int64 in [0, K) and ``labels`` (N,) int64 in [0, C), all 0 where there are no classes."""
+
+    codes: np.ndarray
+    labels: np.ndarray
+
+
+class CodesDataset(NamedTuple):
+    """Codes of the training and the validation split; there is no test split to learn from by mistake.
+
+    ``classes`` names the C classes, ``codebook`` is the SHA-256 of the codebook that the codes are rows of.
+    """
+
+    train: CodesSplit
+    validation: CodesSplit
+    num_embeddings: int
+    classes: Tuple[str, ...]
+    codebook: str
+
+    def split(self, name: str) -> CodesSplit:
+        """Return the split called ``name``; raise VQVAEError for an unknown one."""
+        if name not in ("train", "validation"):
+            raise VQVAEError(f"unknown split {name!r}: choose one of train, validation")
+        return getattr(self, name)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over all that is learnt from."""
+        digest = hashlib.sha256(repr((self.num_embeddings, self.classes, self.codebook)).encode())
+        for split in (self.train, self.validation):
+            for array in split:
+                digest.update(repr(array.shape).encode())
+                digest.update(np.ascontiguousarray(array, np.int64).data)
+        return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""New images as files: one, a grid of several, or a folder of single ones."""
+import math
+from pathlib import Path
+from typing import Iterator, Optional
+
+import numpy as np
+
+from ..data import to_bytes, write_png
+from ..data.image_file import max_pixels
+from ..errors import VQVAEError
+from .bulk import numbered, progress_bar, write_folder
+from .predictor import File, Predictor
+
+_GAP, _GRAY = 1, 128  # between the images of a grid
+
+
+def write_images(predictor: Predictor, codes: Iterator[np.ndarray], count: int, output: str) -> None:
+    """Decode batches of ``count`` codes in all to ``output``: for a name that ends in a slash, to a new folder of PNGs.
+
+    Else one PNG file: the image or, of several, their grid. Raises VQVAEError if it cannot be written, or for a grid of
+    more pixels than an image may have; nothing is left behind then.
+    """
+    images = (image for batch in codes for image in to_bytes(predictor.decode(batch)))
+    with progress_bar(count) as bar:
+        if output.endswith("/"):
+            write_folder(output, ((numbered(number), image) for number, image in enumerate(images)), output, bar)
+            return
+        picture: Optional[np.ndarray] = None
+        for number, image in enumerate(images):
+            if picture is None:
+                picture = _canvas(image.shape, count, output)
+            _place(picture, image, number, count)
+            bar.update()
+    write_png(output, picture)
+
+
+def columns_of(count: int) -> int:
+    """Return how many images stand side by side in a grid: as many as fit a square."""
+    return math.isqrt(count - 1) + 1
+
+
+def _canvas(shape: tuple, count: int, output: File) -> np.ndarray:
+    channels, height, width = shape
+    columns = columns_of(count)
+    rows = -(-count // columns)
+    size = rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP
+    if size[1] > max_pixels() // size[0]:
+        raise VQVAEError(
+            f"count was given as {count}: a picture of that many images has more than {max_pixels()} pixels; "
+            f"give a folder: {Path(output).with_suffix('')}/"
+        )
+    return np.full((channels, *size), _GRAY, np.uint8)
+
+
+def _place(picture: np.ndarray, image: np.ndarray, number: int, count: int) -> None:
+    _, height, width = image.shape
+    row, column = divmod(number, columns_of(count))
+    top, left = row * (height + _GAP), column * (width + _GAP)
+    picture[:, top : top + height, left : left + width] = image

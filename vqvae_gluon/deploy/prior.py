@@ -1,0 +1,126 @@
+"""From the images of a run to the codes that a prior learns from, and from its checkpoints to exported files."""
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Optional
+from urllib.parse import quote
+
+import mxnet as mx
+import numpy as np
+
+from ..data import Dataset
+from ..data.codes import CodesDataset, CodesSplit
+from ..errors import VQVAEError
+from ..files import read_bytes, write_bytes
+from ..nn.prior import Prior, PriorNetwork, PriorStep
+from ..sampling import step_shapes
+from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
+from ..training.prior import PRIOR
+from .artifacts import PARAMETERS, STEP, SYMBOL, ModelFolder, codebook_digest, find_model, load_arrays, prior_part
+from .export import add_prior, best_and_last, describe_training, name_heads, read_manifest, to_json
+from .predictor import Predictor
+
+#: Where a run keeps the training of its prior.
+FOLDER = "prior"
+
+
+def encode_dataset(predictor: Predictor, dataset: Dataset, with_classes: bool = True) -> CodesDataset:
+    """Return the codes of a data set's training and validation images.
+
+    ``with_classes``: whether labels are kept. Raises VQVAEError if the images do not fit the model, or if one of them
+    has no class of the training split although there are classes.
+    """
+    splits = []
+    classes = dataset.train.classes if with_classes else ()
+    for name in ("train", "validation"):
+        images, labels, _ = dataset.split(name)
+        if not classes or labels is None:
+            labels = np.zeros(len(images), np.int64)
+        if labels.shape != (len(images),):
+            raise VQVAEError(f"the {name} split holds {len(images)} images and {len(labels)} labels: give one an image")
+        strangers = np.count_nonzero((labels < 0) | (labels >= max(1, len(classes))))
+        if strangers:
+            raise VQVAEError(
+                f"the {name} split holds {strangers} of {len(images)} images without a class of the training split "
+                f"({', '.join(classes)}): give each image one, or learn without classes (--classes none)"
+            )
+        splits.append(CodesSplit(predictor.encode(images), labels))
+    return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook))
+
+
+def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
+    """Export the best epoch of ``<run>/prior`` beside the run's encoder, and return the run's manifest.
+
+    ``model/<package>.Prior/`` then holds the graph of all places as ``model_0_newest-symbol.json`` (codes ``data`` (N,
+    h, w) and classes ``label`` (N,) -> ``logits`` (N, h * w, K)), that of one place as
+    ``model_0_newest_step-symbol.json`` (see :class:`PriorStep`) and the parameters of both. The manifest names them,
+    and under ``prior`` how they came to be. ``dataset`` is what the prior was trained on.
+
+    Raises VQVAEError if there is no such training, or none on these data.
+    """
+    folder, training = find_model(run), run / FOLDER
+    best, last = best_and_last(training, PRIOR)
+    if best.data_fingerprint != dataset.fingerprint():
+        raise VQVAEError(f"{training}: was trained on other data, or on other codes than the model now gives")
+    prior = restore_prior(best, dataset, checkpoint_path(training, best.epoch))
+    part = prior_part(folder.encoder)
+    try:
+        with tempfile.TemporaryDirectory(dir=str(run), prefix=".export-") as temporary:
+            staged = Path(temporary) / part
+            staged.mkdir()
+            _write_graphs(prior, staged, dataset)
+            shutil.rmtree(folder.path / part, ignore_errors=True)
+            staged.rename(folder.path / part)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "MXNet could not save the prior"
+        raise VQVAEError(f"{run}: cannot be written ({reason})") from None
+    manifest = _manifest(folder, best, last, dataset)
+    write_bytes(folder.manifest, to_json(manifest))
+    return manifest
+
+
+def find_prior_export(run: Path, dataset: CodesDataset) -> Optional[Dict[str, Any]]:
+    """Return the manifest of a run whose prior's export is whole and that of its checkpoints, or nothing."""
+    folder = find_model(run)
+    best, last = best_and_last(run / FOLDER, PRIOR)
+    manifest = _manifest(folder, best, last, dataset)
+    return manifest if folder.prior and read_bytes(folder.manifest) == to_json(manifest) else None
+
+
+def restore_prior(checkpoint: Checkpoint, dataset: CodesDataset, path: Path) -> Prior:
+    """Return the prior of the checkpoint at ``path``, on the CPU; raise VQVAEError if its weights do not fit."""
+    shape = dataset.train.codes.shape[1:]
+    prior = Prior(dataset.num_embeddings, shape, len(dataset.classes), **checkpoint.recipe.model_settings())
+    prior.initialize()
+    set_weights(prior, checkpoint.weights, path)
+    return prior
+
+
+def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: CodesDataset) -> Dict[str, Any]:
+    about = {**describe_training(best, last), "classes": list(dataset.classes), "codebook": dataset.codebook}
+    return add_prior(read_manifest(folder.manifest), about, folder.path)
+
+
+def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
+    """Write both graphs of a prior, their parameters, and what says which codes and classes it knows."""
+    size = prior.size
+    marks = {"__codebook__": dataset.codebook}
+    classes = {"__classes__": ",".join(quote(name, safe="") for name in dataset.classes)}
+    whole = {"data": ((0, *size.codes_shape), {}), "label": ((0,), {})}
+    names = ["before", "place", "label", "temperature", "mask"]
+    names += [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
+    step = {name: (shape, {}) for name, shape in zip(names, step_shapes(size))}
+    step["before"][1].update(marks)
+    step["label"][1].update(classes)
+    for file, network, inputs in ((SYMBOL, PriorNetwork(prior), whole), (STEP, PriorStep(prior), step)):
+        with mx.name.NameManager():  # whose counts start anew, so that equal graphs have equal names
+            variables = [
+                mx.sym.var(name, shape=shape, dtype="float32", attr=attributes)
+                for name, (shape, attributes) in inputs.items()
+            ]
+            heads = network(*variables)
+        symbol = mx.sym.Group(list(heads)) if isinstance(heads, (list, tuple)) else heads
+        write_bytes(folder / file, name_heads(symbol).tojson().encode())
+    parameters = {f"arg:{name}": parameter.data() for name, parameter in prior.collect_params().items()}
+    mx.nd.save(str(folder / PARAMETERS), parameters)
+    load_arrays(folder / PARAMETERS)  # MXNet does not say when a disk is full

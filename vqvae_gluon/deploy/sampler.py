@@ -1,0 +1,215 @@
+"""An exported prior at work: codes and images drawn anew, and how likely given ones are."""
+import math
+import re
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from urllib.parse import unquote
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from ..errors import VQVAEError
+from ..nn.prior import PriorSize
+from ..sampling import (
+    LAST_SEED,
+    MOST_IMAGES,
+    ROWS,
+    check_settings,
+    count_fault,
+    sample_codes,
+    seed_fault,
+)
+from .artifacts import STEP, Component, Inputs, codebook_digest, find_model
+from .predictor import File, Predictor
+
+#: A class by its name, or several, one for each image; nothing for none.
+Label = Union[None, str, int, Sequence[Union[str, int]]]
+
+
+
+class Sampler:
+    """Draw new images from a model with a prior, finish begun ones, and tell how likely codes are.
+
+    Whoever draws more images of a seed gets the same ones first; the C++ class of this name draws the same.
+
+    >>> sampler = Sampler()
+    >>> codes = sampler.sample(count=4, label="3", seed=7)      # (4, 7, 7) int64 in [0, 64)
+    >>> images = sampler.predictor.decode(codes)                # (4, 1, 28, 28) float32 in [0, 1]
+    >>> bits = sampler.bits(codes)                              # (4,) float64
+
+    Parameters
+    ----------
+    model : path, optional
+        A run of ``vqvae train`` and ``vqvae prior``, or its ``model`` folder; default: the pre-trained model.
+    ctx : mx.Context
+        The device to run on. Another kind of device may draw other images.
+
+    Raises
+    ------
+    VQVAEError
+        If there is no prior, or one that is damaged or belongs to another model; else as :class:`Predictor`.
+    """
+
+    def __init__(self, model: Optional[File] = None, ctx: mx.Context = mx.cpu()) -> None:
+        self._folder = find_model(model)
+        #: The model that the codes belong to.
+        self.predictor = Predictor(model, ctx)
+        if not self._folder.prior:
+            raise VQVAEError(f"{self._folder.path}: holds no prior; train one with vqvae prior")
+        step = self._folder.load(self._folder.prior, STEP, _step_inputs)
+        self.size = _read_size(step, self.predictor.codes_shape)
+        self._check_model(step)
+        #: The names of the classes.
+        self.classes = _read_classes(step)
+        if len(self.classes) != self.size.num_classes:
+            raise VQVAEError(
+                f"{step.symbol_file}: names {len(self.classes)} classes, the prior has {self.size.num_classes}"
+            )
+        self._step = step.network(ctx)
+        self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
+        self._ctx = ctx
+
+    def sample(
+        self,
+        count: int = 1,
+        label: Label = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        given: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
+        """Return new codes (count, h, w), int64 in [0, K).
+
+        ``label``: a class, one for each image, or nothing for any. ``temperature``: 1 draws as the prior has learnt,
+        less draws likelier codes, 0 always the likeliest. ``top_k``: draw among that many likeliest codes; 0: all.
+        ``given`` (R, w), with R at most h: the codes of the first rows, which all images keep.
+
+        Raises VQVAEError for an unknown class or a setting out of range.
+        """
+        return np.concatenate(list(self.stream(count, label, seed, temperature, top_k, given)))
+
+    def stream(
+        self,
+        count: int = 1,
+        label: Label = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        given: Optional[np.ndarray] = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield what :meth:`sample` returns, a few images at a time."""
+        if not _is_whole(count, 1, MOST_IMAGES):
+            raise VQVAEError(count_fault(count))
+        if not _is_whole(seed, 0, LAST_SEED):
+            raise VQVAEError(seed_fault(seed))
+        check_settings(temperature, top_k, self.size.num_embeddings)
+        labels = self._labels(label, count)
+        rows = None if given is None else self._checked_rows(given)
+        rng = np.random.RandomState(seed)
+        for start in range(0, count, ROWS):
+            some = labels[start : start + ROWS]
+            random = rng.random_sample((len(some), self.size.places))
+            yield sample_codes(self._run, self.size, some, random, temperature, top_k, rows)
+
+    def bits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
+        """Return the bits (N,), float64, that the prior needs for each image's codes (N, h, w): minus log2 likelihood.
+
+        ``label`` as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
+        """
+        codes = self.predictor.as_codes(codes)
+        labels = self._labels(label, len(codes))
+        if self._whole is None:
+            self._whole = self._load_whole()
+        pieces = []
+        for start in range(0, len(codes), self.predictor.batch_size):
+            piece = slice(start, start + self.predictor.batch_size)
+            logits = self._whole(*(mx.nd.array(array[piece], ctx=self._ctx) for array in (codes, labels))).asnumpy()
+            logits = logits.astype(np.float64)
+            most = logits.max(axis=2)
+            chosen = np.take_along_axis(logits, codes[piece].reshape(len(logits), -1, 1), axis=2)[..., 0]
+            nats = most + np.log(np.exp(logits - most[..., None]).sum(axis=2)) - chosen
+            pieces.append(nats.sum(axis=1) / math.log(2))
+        return np.concatenate(pieces)
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
+        # A view: MXNet forbids writing to an array that it has been lent.
+        arrays = (mx.nd.from_numpy(np.ascontiguousarray(values).view()).as_in_context(self._ctx) for values in inputs)
+        return [head.asnumpy() for head in self._step(*arrays)]
+
+    def _check_model(self, step: Component) -> None:
+        """Raise VQVAEError unless the prior's codes are rows of the model's codebook."""
+        digest = step.symbol.attr_dict().get("before", {}).get("__codebook__", "")
+        codebook, places = self.predictor.codebook, math.prod(self.predictor.codes_shape)
+        fits = self.size.num_embeddings == len(codebook) and step.inputs["keys0"][1] == places
+        if not fits or digest != codebook_digest(codebook):
+            raise VQVAEError(
+                f"{self._folder.path / self._folder.prior}: was trained on another model's codes; "
+                "train one for this model with vqvae prior"
+            )
+
+    def _load_whole(self) -> gluon.SymbolBlock:
+        whole = self._folder.load(self._folder.prior, inputs=lambda _: {"data": (0, None, None), "label": (0,)})
+        logits = (1, self.size.places, self.size.num_embeddings)
+        if whole.inputs["data"][1:] != self.size.codes_shape or whole.head_shapes() != [logits]:
+            raise VQVAEError(f"{whole.symbol_file}: is no prior of vqvae prior")
+        return whole.network(self._ctx, "logits")
+
+    def _labels(self, label: Label, count: int) -> np.ndarray:
+        if label is None:
+            return np.full(count, self.size.num_classes)
+        names = [label] * count if isinstance(label, (str, int, np.integer)) else list(label)
+        if len(names) != count:
+            raise VQVAEError(f"{len(names)} classes were given for {count} images: give one, or one for each image")
+        return np.array([self._number(str(name)) for name in names])
+
+    def _number(self, name: str) -> int:
+        if not self.classes:
+            raise VQVAEError(f"class {name} was given: the prior was trained without classes; leave it out")
+        if name not in self.classes:
+            raise VQVAEError(f"class {name} was given: the prior was trained on {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    def _checked_rows(self, given: np.ndarray) -> np.ndarray:
+        height, width = self.size.codes_shape
+        given = np.asarray(given)
+        if given.ndim != 2 or given.shape[1] != width or not 1 <= len(given) <= height:
+            raise VQVAEError(
+                f"rows of codes were given with shape {given.shape}: the model takes from 1 to {height} rows of {width}"
+            )
+        rest = np.zeros((height - len(given), width), np.int64)
+        return self.predictor.as_codes(np.concatenate([given, rest])[None])[0, : len(given)]
+
+
+def _step_inputs(symbol: mx.sym.Symbol) -> Inputs:
+    layers = sum(bool(re.fullmatch("keys[0-9]+", name)) for name in symbol.list_arguments())
+    inputs: Dict[str, Tuple[Optional[int], ...]] = dict.fromkeys(("before", "place", "label", "temperature"), (ROWS, 1))
+    inputs["mask"] = (1, 1, None)
+    for number in range(layers):
+        inputs[f"keys{number}"] = inputs[f"values{number}"] = (ROWS, None, None)
+    return inputs
+
+
+def _read_size(step: Component, codes_shape: Tuple[int, int]) -> PriorSize:
+    """Return the size of a prior; raise VQVAEError if the graph's shapes are not those of one."""
+    heads, (_, _, places) = step.head_shapes(), step.inputs["mask"]
+    past = step.inputs.get("keys0", (ROWS, 0, 0))
+    vectors, layers = _shape(step, "prior_label_weight"), sum(name.startswith("keys") for name in step.inputs)
+    fits = layers and len(vectors) == 2 and len(heads[0]) == 2 and heads[0][0] == ROWS and places == past[1] + 1
+    kept = all(step.inputs[name] == past for name in step.inputs if name.startswith(("keys", "values")))
+    if not fits or not kept or heads[1:] != [(ROWS, 1, past[2])] * (2 * layers):
+        raise VQVAEError(f"{step.symbol_file}: is no prior of vqvae prior")
+    return PriorSize(heads[0][1], codes_shape, vectors[0] - 1, vectors[1], layers, max(1, vectors[1] // past[2]))
+
+
+def _read_classes(step: Component) -> Tuple[str, ...]:
+    text = step.symbol.attr_dict().get("label", {}).get("__classes__", "")
+    return tuple(unquote(name) for name in text.split(",")) if text else ()
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= value <= most
+
+
+def _shape(component: Component, name: str) -> Tuple[int, ...]:
+    parameter = component.parameters.get(f"arg:{name}")
+    return () if parameter is None else parameter.shape

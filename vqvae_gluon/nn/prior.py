@@ -1,0 +1,242 @@
+"""A prior over the codes of a VQ-VAE: which code comes next, given those before it in raster order.
+
+A decoder-only transformer with pre-normalization. Sources: van den Oord et al. (2017), section 3.3, for the idea;
+Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer Decoding: One Write-Head is All You
+Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
+Sennrich, "Root Mean Square Layer Normalization" (2019).
+"""
+from typing import NamedTuple, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import HybridBlock, nn
+
+from ..errors import VQVAEError
+
+_MASKED = -1e9  # a score that softmax turns into zero
+
+
+class PriorSize(NamedTuple):
+    """What makes the shapes of a :class:`Prior`."""
+
+    num_embeddings: int
+    codes_shape: Tuple[int, int]
+    num_classes: int = 0
+    width: int = 96
+    layers: int = 4
+    heads: int = 4
+
+    @property
+    def places(self) -> int:
+        """P = h * w, the number of codes of an image."""
+        return self.codes_shape[0] * self.codes_shape[1]
+
+    @property
+    def head_width(self) -> int:
+        """The length of a key, a value and a head's query."""
+        return self.width // self.heads
+
+    def check(self) -> None:
+        """Raise VQVAEError, naming the setting, for sizes that no prior can have."""
+        for name in ("num_embeddings", "width", "layers", "heads"):
+            if getattr(self, name) < 1:
+                raise VQVAEError(f"{name} was given as {getattr(self, name)}: it must be at least 1")
+        if len(self.codes_shape) != 2 or min(self.codes_shape) < 1:
+            raise VQVAEError(f"codes_shape was given as {self.codes_shape}: it must be two sides of at least 1")
+        if self.num_classes < 0:
+            raise VQVAEError(f"num_classes was given as {self.num_classes}: it must be 0 (no classes) or more")
+        if self.width % self.heads:
+            raise VQVAEError(f"width was given as {self.width}: it must be a multiple of the {self.heads} heads")
+
+
+class Normalization(HybridBlock):
+    """Scale vectors (..., width) to a root mean square of 1; a gain would be one with the matrix that follows."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(prefix="")
+        self._width = width
+
+    def hybrid_forward(self, F, x):
+        # Two to three times as fast, forward and backward, as LayerNorm in MXNet 1.9.1 on a CPU.
+        rows = F.L2Normalization(F.reshape(x, shape=(-1, self._width)), mode="instance")
+        return F.reshape_like(rows * self._width**0.5, x)
+
+
+class Layer(HybridBlock):
+    """One layer of the transformer: (N, T, width) -> (N, T, width), and the keys and values (N, T, head_width).
+
+    ``mask`` is added to the scores and broadcast to (N, T * heads, S), where S counts ``past_keys`` and
+    ``past_values`` (N, S - T, head_width), if given, and then the T places at hand.
+    """
+
+    def __init__(self, size: PriorSize, dropout: float, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self._size = size
+        width, shared = size.width, 2 * size.head_width
+        with self.name_scope():
+            self.before_attention, self.before_network = Normalization(width), Normalization(width)
+            self.projection = nn.Dense(width + shared, flatten=False, in_units=width, prefix="projection_")
+            self.attention = nn.Dense(width, flatten=False, in_units=width, prefix="attention_")
+            self.hidden = nn.Dense(4 * width, flatten=False, in_units=width, activation="relu", prefix="hidden_")
+            self.output = nn.Dense(width, flatten=False, in_units=4 * width, prefix="output_")
+            self.dropout = nn.Dropout(dropout)
+
+    def hybrid_forward(self, F, x, mask, past_keys=None, past_values=None):
+        width, head_width = self._size.width, self._size.head_width
+        projected = self.projection(self.before_attention(x))
+        queries = F.slice_axis(projected, axis=2, begin=0, end=width) * head_width**-0.5
+        keys = F.slice_axis(projected, axis=2, begin=width, end=width + head_width)
+        values = F.slice_axis(projected, axis=2, begin=width + head_width, end=None)
+        all_keys, all_values = keys, values
+        if past_keys is not None:
+            all_keys = F.concat(past_keys, keys, dim=1)
+            all_values = F.concat(past_values, values, dim=1)
+        # The heads of a place stand one after the other, so that no axis has to be moved.
+        scores = F.batch_dot(F.reshape(queries, shape=(0, -1, head_width)), all_keys, transpose_b=True)
+        shares = F.softmax(scores + F.broadcast_like(mask, scores), axis=-1)
+        x = x + self.dropout(self.attention(F.reshape_like(F.batch_dot(shares, all_values), x)))
+        return x + self.dropout(self.output(self.hidden(self.before_network(x)))), keys, values
+
+
+class Prior(HybridBlock):
+    """Codes (N, h, w) and classes (N,) -> logits (N, h * w, K) of each code given its class and the codes before it.
+
+    Raster order; the logits of a place depend on earlier codes alone. The class ``num_classes`` stands for "no class".
+    A place is described by its number, the code before it and the class.
+
+    >>> prior = Prior(num_embeddings=64, codes_shape=(7, 7), num_classes=10)
+    >>> prior.initialize()
+    >>> prior(mx.nd.zeros((2, 7, 7)), mx.nd.array([3, 10])).shape
+    (2, 49, 64)
+
+    Parameters
+    ----------
+    num_embeddings : int
+        K, the number of codebook rows.
+    codes_shape : (int, int)
+        (h, w), the grid of an image's codes.
+    num_classes : int
+        Classes besides "no class"; 0 for images without.
+    width, layers, heads : int
+        Length of the vectors, number of layers, heads of each; ``width`` is a multiple of ``heads``.
+    dropout : float
+        Share in [0, 1) of the numbers that a layer drops while it learns.
+
+    Raises
+    ------
+    VQVAEError
+        For settings out of range and, when called, for codes or classes of another shape.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        codes_shape: Tuple[int, int],
+        num_classes: int = 0,
+        width: int = 96,
+        layers: int = 4,
+        heads: int = 4,
+        dropout: float = 0.0,
+        prefix: str = "prior_",
+    ) -> None:
+        super().__init__(prefix=prefix)
+        self.size = size = PriorSize(num_embeddings, tuple(codes_shape), num_classes, width, layers, heads)
+        size.check()
+        if not 0 <= dropout < 1:
+            raise VQVAEError(f"dropout was given as {dropout}: it must be in [0, 1)")
+        with self.name_scope():
+            self.before = self._embedding(num_embeddings + 1, "before_")
+            self.place = self._embedding(size.places, "place_")
+            self.label = self._embedding(num_classes + 1, "label_")
+            self.dropout = nn.Dropout(dropout)
+            self.layers = nn.HybridSequential(prefix="")
+            for number in range(layers):
+                self.layers.add(Layer(size, dropout, prefix=f"layer{number}_"))
+            self.last = Normalization(width)
+            self.logits = nn.Dense(num_embeddings, flatten=False, in_units=width, prefix="logits_")
+
+    def _embedding(self, rows: int, prefix: str) -> nn.Embedding:
+        return nn.Embedding(rows, self.size.width, weight_initializer=mx.init.Normal(0.05), prefix=prefix)
+
+    def __call__(self, codes, label):
+        if isinstance(codes, mx.nd.NDArray):
+            self._check(codes, label)
+        return super().__call__(codes, label)
+
+    def _check(self, codes: mx.nd.NDArray, label: mx.nd.NDArray) -> None:
+        height, width = self.size.codes_shape
+        if codes.ndim != 3 or codes.shape[1:] != (height, width) or not len(codes):
+            raise VQVAEError(
+                f"the prior was given codes of shape {codes.shape}: it takes (N, {height}, {width}) with N at least 1"
+            )
+        if label.shape != codes.shape[:1]:
+            raise VQVAEError(f"the prior was given classes of shape {label.shape}: it takes {codes.shape[:1]}")
+
+    def hybrid_forward(self, F, codes, label):
+        size = self.size
+        codes = F.reshape(codes, shape=(0, -1))
+        numbers = F.broadcast_like(F.reshape(F.arange(size.places), shape=(1, -1)), codes)
+        labels = F.broadcast_like(F.reshape(label, shape=(-1, 1)), codes)
+        x = self.embed(F, self._before(F, codes), numbers, labels)
+        for layer in self.layers:
+            x, _, _ = layer(x, self._causal_mask(F))
+        return self.logits(self.last(x))
+
+    def embed(self, F, before, place, label):
+        """Return the (N, T, width) vectors of places that are described by numbers (N, T)."""
+        return self.dropout(self.before(before) + self.place(place) + self.label(label))
+
+    def _before(self, F, codes):
+        """Return for each place the code before it, or K where there is none."""
+        none = F.ones_like(F.slice_axis(codes, axis=1, begin=0, end=1)) * self.size.num_embeddings
+        if self.size.places == 1:
+            return none
+        return F.concat(none, F.slice_axis(codes, axis=1, begin=0, end=-1), dim=1)
+
+    def _causal_mask(self, F):
+        """Return (1, P * heads, P): zero for what a place may look at, itself and those before it."""
+        places, heads = self.size.places, self.size.heads
+        from_, to = F.arange(places, repeat=heads), F.arange(places)
+        later = F.broadcast_lesser(F.reshape(from_, shape=(1, -1, 1)), F.reshape(to, shape=(1, 1, -1)))
+        return later * _MASKED
+
+
+class PriorNetwork(HybridBlock):
+    """A :class:`Prior` as it is exported, sharing its parameters: its head is called ``logits``."""
+
+    def __init__(self, prior: Prior) -> None:
+        super().__init__(prefix="")
+        self.prior = prior
+
+    def hybrid_forward(self, F, data, label):
+        return F.identity(self.prior(data, label), name="logits")
+
+
+class PriorStep(HybridBlock):
+    """One place of a :class:`Prior` with the keys and values of earlier places, sharing its parameters.
+
+    Inputs: ``before``, ``place``, ``label`` (N, 1), see :class:`Prior`; ``temperature`` (N, 1), above zero;
+    ``mask`` (1, 1, P + 1), 0 for the earlier places that are filled and for the last, this one, else -1e9; then for
+    each layer keys and values (N, P, head_width). Heads: ``probabilities`` (N, K), then for each layer the place's
+    keys and values (N, 1, head_width).
+    """
+
+    def __init__(self, prior: Prior) -> None:
+        super().__init__(prefix="")
+        self.prior = prior
+
+    def hybrid_forward(self, F, before, place, label, temperature, mask, *past):
+        prior, heads = self.prior, []
+        x = prior.embed(F, before, place, label)
+        for number, layer in enumerate(prior.layers):
+            x, keys, values = layer(x, mask, *past[2 * number : 2 * number + 2])
+            heads += [F.identity(keys, name=f"keys{number}"), F.identity(values, name=f"values{number}")]
+        logits = F.reshape(prior.logits(prior.last(x)), shape=(0, -1))
+        return (F.softmax(F.broadcast_div(logits, temperature), axis=-1, name="probabilities"), *heads)
+
+
+def masked(places: int, filled: int) -> np.ndarray:
+    """Return the ``mask`` (1, 1, P + 1) of a :class:`PriorStep` after ``filled`` places."""
+    mask = np.zeros((1, 1, places + 1), np.float32)
+    mask[..., filled:places] = _MASKED
+    return mask

@@ -1,0 +1,137 @@
+"""How codes are drawn from a prior, place by place.
+
+Everything that decides is a comparison of numbers that every language has alike: the probabilities are those that
+MXNet's softmax gives, their sums are sums of doubles in the order of the codes, and the random numbers are those of
+the Mersenne twister (``numpy.random.RandomState``, ``std::mt19937``).
+"""
+from typing import Callable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .errors import VQVAEError
+from .nn.prior import PriorSize, masked
+
+#: Images that are drawn side by side, filled up where there are fewer. MXNet computes the last bits of a product
+#: differently for few rows and for many: with one number of rows, an image has the same codes in any company.
+ROWS = 16
+
+#: What temperatures other than 0 may be.
+COLDEST, HOTTEST = 1e-3, 1e3
+
+#: The inputs of a :class:`vqvae_gluon.nn.prior.PriorStep` for ROWS images -> its heads.
+Step = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+#: Images that are drawn at most, and the last seed.
+MOST_IMAGES, LAST_SEED = 1_000_000, 2**32 - 1
+
+
+def count_fault(given: object) -> str:
+    """Return the message for a count of images that is out of range; ``given`` is what the user gave."""
+    return f"count was given as {given}: it must be from 1 to {MOST_IMAGES}"
+
+
+def seed_fault(given: object) -> str:
+    """Return the message for a seed that is out of range."""
+    return f"seed was given as {given}: it must be from 0 to {LAST_SEED}"
+
+
+def temperature_fault(given: object) -> str:
+    """Return the message for a temperature that is out of range."""
+    return (
+        f"temperature was given as {given}: it must be 0 (always the likeliest code) or from {COLDEST:g} to {HOTTEST:g}"
+    )
+
+
+def top_k_fault(given: object, num_embeddings: int) -> str:
+    """Return the message for a top-k that is out of range."""
+    return f"top-k was given as {given}: it must be from 1 to {num_embeddings}, or 0 for all codes"
+
+
+def check_settings(temperature: float, top_k: int, num_embeddings: int) -> None:
+    """Raise VQVAEError for a temperature or a top-k that is out of range."""
+    if not (temperature == 0 or COLDEST <= temperature <= HOTTEST):
+        raise VQVAEError(temperature_fault(f"{temperature:g}"))
+    if not 0 <= top_k <= num_embeddings:
+        raise VQVAEError(top_k_fault(top_k, num_embeddings))
+
+
+def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
+    """Return the codes (N,) that ``random`` (N,), in [0, 1), chooses by ``probabilities`` (N, K) float32.
+
+    Temperature 0: the most probable code; ``top_k`` above 0: among that many most probable ones. Of equals, the first.
+    """
+    if not np.isfinite(probabilities).all():
+        raise VQVAEError("the prior gives probabilities that are no numbers: it is damaged or was badly trained")
+    if temperature == 0:
+        return probabilities.argmax(axis=1)
+    weights = probabilities.astype(np.float64)
+    if top_k:
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        np.put_along_axis(weights, order[:, top_k:], 0.0, axis=1)
+    sums = np.cumsum(weights, axis=1)
+    return (sums <= random[:, None] * sums[:, -1:]).sum(axis=1)
+
+
+def sample_codes(
+    step: Step,
+    size: PriorSize,
+    labels: np.ndarray,
+    random: np.ndarray,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    given: Optional[np.ndarray] = None,
+) -> np.ndarray:
+    """Return the codes (N, h, w), int64, of images of the classes ``labels`` (N,), by ``random`` (N, P) in [0, 1).
+
+    ``given`` (R, w), if there are any, are the codes of the first rows, which all images keep.
+    """
+    codes = np.zeros((len(labels), size.places), np.int64)
+    fixed = 0
+    if given is not None:
+        fixed = given.size
+        codes[:, :fixed] = given.reshape(-1)
+    for start in range(0, len(labels), ROWS):
+        rows = slice(start, start + ROWS)
+        _sample_rows(step, size, labels[rows], random[rows], temperature, top_k, codes[rows], fixed)
+    return codes.reshape(-1, *size.codes_shape)
+
+
+def _sample_rows(
+    step: Step,
+    size: PriorSize,
+    labels: np.ndarray,
+    random: np.ndarray,
+    temperature: float,
+    top_k: int,
+    codes: np.ndarray,
+    fixed: int,
+) -> None:
+    """Fill the codes (n, P) of up to ROWS images after the first ``fixed`` places."""
+    count, none = len(labels), size.num_embeddings
+    past = empty_past(size)
+    label, heat = _column(labels), _column(np.full(count, temperature or 1.0))
+    for place in range(size.places):
+        before = codes[:, place - 1] if place else np.full(count, none)
+        described = [_column(before), _column(np.full(count, place)), label, heat]
+        probabilities, *news = step([*described, masked(size.places, place), *past])
+        for kept, new in zip(past, news):
+            kept[:, place] = new[:, 0]
+        if place >= fixed:
+            codes[:, place] = choose(probabilities[:count], random[:, place], temperature, top_k)
+
+
+def empty_past(size: PriorSize) -> List[np.ndarray]:
+    """Return the keys and values of no place, for each layer."""
+    return [np.zeros((ROWS, size.places, size.head_width), np.float32) for _ in range(2 * size.layers)]
+
+
+def step_shapes(size: PriorSize) -> Tuple[Tuple[int, ...], ...]:
+    """Return the shapes of a step's inputs."""
+    past = (ROWS, size.places, size.head_width)
+    return (*[(ROWS, 1)] * 4, (1, 1, size.places + 1), *[past] * (2 * size.layers))
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    """Return values (n,) as (ROWS, 1) float32; the last one fills up what is free."""
+    return np.append(values, np.full(ROWS - len(values), values[-1])).astype(np.float32)[:, None]

@@ -1,0 +1,201 @@
+"""What is particular to the training of a prior over codes: its model, a step, a measurement, its pictures."""
+import math
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon
+from mxnet.gluon import HybridBlock
+
+from ..data import batches
+from ..data.codes import CodesDataset
+from ..errors import VQVAEError
+from ..nn.prior import Prior, PriorStep
+from ..sampling import sample_codes
+from .optimizer import build_trainer
+from .prior_recipe import PriorRecipe
+from .trained import Kind
+
+PRIOR = Kind(
+    recipe=PriorRecipe,
+    metrics=("bits_per_image", "bits_per_image_with_class"),
+    selection="bits_per_image_with_class",
+)
+
+_EVALUATION_BATCH = 100
+_COLUMNS = 10  # samples of a class in a picture
+_MOST_ROWS = 10
+
+#: (N, h, w) codes -> (N, C, H, W) uint8.
+Decode = Callable[[np.ndarray], np.ndarray]
+
+
+class PriorObjective(HybridBlock):
+    """A prior and its loss in one graph: codes (N, h, w), classes (N,) -> bits (N,), minus log2 of their likelihood."""
+
+    def __init__(self, prior: Prior) -> None:
+        super().__init__(prefix="")
+        self.prior = prior
+
+    def hybrid_forward(self, F, codes, label):
+        likelihoods = F.log_softmax(self.prior(codes, label), axis=-1)
+        chosen = F.pick(likelihoods, F.reshape(codes, shape=(0, -1)), axis=-1)
+        return F.sum(chosen, axis=1) * (-1 / math.log(2))
+
+
+class BitsMeter:
+    """Averages bits an image over an epoch, apart for images with and without their class."""
+
+    def __init__(self) -> None:
+        self._sums, self._counts = np.zeros(2), np.zeros(2, int)
+
+    def update(self, bits: np.ndarray, with_class: np.ndarray) -> None:
+        """Add the bits (N,) of images; raise FloatingPointError for such that are not finite."""
+        if not np.isfinite(bits).all():
+            raise FloatingPointError
+        for kind in (0, 1):
+            chosen = bits[with_class == kind]
+            self._sums[kind] += chosen.sum(dtype=np.float64)
+            self._counts[kind] += len(chosen)
+
+    def summary(self) -> Dict[str, float]:
+        """Return the means; where there were no images of one kind, it has the mean of the other."""
+        sums, counts = self._sums, self._counts
+        means = sums / counts if counts.all() else np.full(2, sums.sum() / counts.sum())
+        return dict(zip(PRIOR.metrics, map(float, means)))
+
+    def progress(self) -> Dict[str, str]:
+        """Return the summary in short."""
+        summary = self.summary()
+        return {"bits": f"{summary['bits_per_image']:.1f}", "with class": f"{summary['bits_per_image_with_class']:.1f}"}
+
+
+class CodePrior:
+    """A prior and its optimizer, for a :class:`Loop`; the members are those of Trained.
+
+    Parameters
+    ----------
+    recipe : PriorRecipe
+    dataset : CodesDataset
+    ctx : list of mx.Context
+        Each batch is divided among these devices.
+    decode : callable, optional
+        Makes images of codes, for pictures of samples; without, there are none.
+
+    Raises
+    ------
+    VQVAEError
+        If a batch is too small for the devices.
+    """
+
+    kind = PRIOR
+    unit = "images"
+    averages = None
+
+    def __init__(
+        self,
+        recipe: PriorRecipe,
+        dataset: CodesDataset,
+        ctx: Sequence[mx.Context] = (mx.cpu(),),
+        decode: Optional[Decode] = None,
+    ) -> None:
+        self.recipe = recipe
+        self.dataset = dataset
+        self.ctx = list(ctx)
+        self.fingerprint = self.dataset.fingerprint()
+        self._decode = decode
+        self._no_class = len(self.dataset.classes)
+        self._check_batches()
+        self.model = self._build_model()
+        self.objective = PriorObjective(self.model)
+        self.objective.hybridize(static_alloc=True, static_shape=True)
+        updates = recipe.num_epoch * recipe.epoch_passes * math.ceil(self.examples / recipe.batch_size)
+        self.trainer = build_trainer(
+            self.model, recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule, updates
+        )
+
+    @property
+    def examples(self) -> int:
+        return len(self.dataset.train.codes)
+
+    def start(self, rng: np.random.RandomState) -> None:
+        pass
+
+    def meter(self) -> BitsMeter:
+        return BitsMeter()
+
+    def step(self, chosen: np.ndarray, meter: BitsMeter, rng: np.random.RandomState) -> None:
+        codes, labels = (array[chosen] for array in self.dataset.train)
+        labels = np.where(rng.random_sample(len(chosen)) < self.recipe.no_class, self._no_class, labels)
+        parts = [gluon.utils.split_and_load(_to_array(array), self.ctx, even_split=False) for array in (codes, labels)]
+        with autograd.record():
+            bits = [self.objective(*part) for part in zip(*parts)]
+        autograd.backward(bits)
+        self.trainer.step(len(chosen))
+        meter.update(np.concatenate([part.asnumpy() for part in bits]), labels != self._no_class)
+
+    def measure(self, split: str) -> Dict[str, float]:
+        meter = self.meter()
+        codes, labels = self.dataset.split(split)
+        for chosen in batches(np.arange(len(codes)), _EVALUATION_BATCH):
+            for given in (labels[chosen], np.full(len(chosen), self._no_class)):
+                arrays = (_to_array(array).as_in_context(self.ctx[0]) for array in (codes[chosen], given))
+                meter.update(self.objective(*arrays).asnumpy(), given != self._no_class)
+        return meter.summary()
+
+    def describe(self, row: Dict[str, float]) -> str:
+        texts = [
+            f"training {row[f'train_{name}']:.2f}, validation {row[f'validation_{name}']:.2f}"
+            for name in self.kind.metrics[: 2 if self._no_class else 1]
+        ]
+        return f"bits an image {'; given its class '.join(texts)}"
+
+    def pictures(self, epoch: int) -> List[str]:
+        count = self.recipe.pictures if self._decode else 0
+        return [f"samples_{index}_epoch{epoch}.png" for index in range(count)]
+
+    def draw(self, folder: Path, epoch: int) -> None:
+        """Draw samples, a row for each of the first classes; without classes, one of all."""
+        from ..plots import draw_rows
+
+        rows = max(1, min(self._no_class, _MOST_ROWS))
+        labels = np.repeat(np.arange(rows), _COLUMNS)
+        step = PriorStep(self.model)
+        step.hybridize(static_alloc=True, static_shape=True)
+
+        def run(inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
+            return [head.asnumpy() for head in step(*(mx.nd.array(value, ctx=self.ctx[0]) for value in inputs))]
+
+        for index, name in enumerate(self.pictures(epoch)):
+            rng = np.random.RandomState([self.recipe.seed, index])
+            random = rng.random_sample((len(labels), self.model.size.places))
+            images = self._decode(sample_codes(run, self.model.size, labels, random))
+            titles = self.dataset.classes or ("samples",)
+            draw_rows(folder / name, list(zip(titles, np.split(images, rows))))
+
+    def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
+        from ..plots import draw_loss
+
+        draw_loss(path, rows, best_epoch, self.kind.selection, "bits an image, given its class")
+
+    def _check_batches(self) -> None:
+        if (self.examples % self.recipe.batch_size or self.recipe.batch_size) < len(self.ctx):
+            raise VQVAEError(
+                f"the last of the batches of {self.recipe.batch_size} from {self.examples} images is smaller "
+                f"than the {len(self.ctx)} devices: choose another batch size"
+            )
+
+    def _build_model(self) -> Prior:
+        dataset = self.dataset
+        shape = dataset.train.codes.shape[1:]
+        model = Prior(dataset.num_embeddings, shape, len(dataset.classes), **self.recipe.model_settings())
+        mx.random.seed(self.recipe.seed)
+        np.random.seed(self.recipe.seed)  # MXNet's initializers draw from both
+        model.initialize(mx.init.Xavier(), ctx=self.ctx)
+        return model
+
+
+def _to_array(values: np.ndarray) -> mx.nd.NDArray:
+    # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+    return mx.nd.from_numpy(values.astype(np.float32))
