@@ -11,16 +11,16 @@ import numpy as np
 from .errors import VQVAEError
 from .nn.prior import PriorSize, masked
 
-#: Images that are drawn side by side, filled up where there are fewer. MXNet computes the last bits of a product
-#: differently for few rows and for many: with one number of rows, an image has the same codes in any company.
-ROWS = 16
+#: Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
+#: computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
+#: images must have the same codes in any company. A sampler sees for itself whether it is so, see :func:`agree`.
+FEW, MANY = 2, 15
 
 #: What temperatures other than 0 may be.
 COLDEST, HOTTEST = 1e-3, 1e3
 
-#: The inputs of a :class:`vqvae_gluon.nn.prior.PriorStep` for ROWS images -> its heads.
+#: The inputs of a :class:`vqvae_gluon.nn.prior.PriorStep` -> its heads.
 Step = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
-
 
 #: Images that are drawn at most, and the last seed.
 MOST_IMAGES, LAST_SEED = 1_000_000, 2**32 - 1
@@ -73,6 +73,18 @@ def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, to
     return (sums <= random[:, None] * sums[:, -1:]).sum(axis=1)
 
 
+def agree(step: Step, size: PriorSize) -> bool:
+    """Tell whether a step gives the same bits for the first of FEW rows as for the first of MANY.
+
+    Which way a product is computed depends on its shape and not on its numbers: any will do.
+    """
+    rng = np.random.RandomState(0)
+    inputs = [rng.random_sample(shape).astype(np.float32) for shape in step_shapes(size, MANY)]
+    inputs[:3] = [np.zeros(MANY, np.float32)] * 3  # numbers of codes, places and classes
+    heads = zip(step([values[:FEW] for values in inputs]), step(inputs))
+    return all(few.tobytes() == many[:FEW].tobytes() for few, many in heads)
+
+
 def sample_codes(
     step: Step,
     size: PriorSize,
@@ -81,25 +93,29 @@ def sample_codes(
     temperature: float = 1.0,
     top_k: int = 0,
     given: Optional[np.ndarray] = None,
+    rows: Sequence[int] = (MANY,),
 ) -> np.ndarray:
     """Return the codes (N, h, w), int64, of images of the classes ``labels`` (N,), by ``random`` (N, P) in [0, 1).
 
-    ``given`` (R, w), if there are any, are the codes of the first rows, which all images keep.
+    ``given`` (R, w), if there are any, are the codes of the first rows, which all images keep. ``rows`` are the numbers
+    of images that the step may compute at once, ascending.
     """
     codes = np.zeros((len(labels), size.places), np.int64)
     fixed = 0
     if given is not None:
         fixed = given.size
         codes[:, :fixed] = given.reshape(-1)
-    for start in range(0, len(labels), ROWS):
-        rows = slice(start, start + ROWS)
-        _sample_rows(step, size, labels[rows], random[rows], temperature, top_k, codes[rows], fixed)
+    for start in range(0, len(labels), rows[-1]):
+        part = slice(start, start + rows[-1])
+        count = next(number for number in rows if number >= len(labels[part]))
+        _sample_rows(step, size, count, labels[part], random[part], temperature, top_k, codes[part], fixed)
     return codes.reshape(-1, *size.codes_shape)
 
 
 def _sample_rows(
     step: Step,
     size: PriorSize,
+    rows: int,
     labels: np.ndarray,
     random: np.ndarray,
     temperature: float,
@@ -107,31 +123,27 @@ def _sample_rows(
     codes: np.ndarray,
     fixed: int,
 ) -> None:
-    """Fill the codes (n, P) of up to ROWS images after the first ``fixed`` places."""
-    count, none = len(labels), size.num_embeddings
-    past = empty_past(size)
-    label, heat = _column(labels), _column(np.full(count, temperature or 1.0))
+    """Fill the codes (n, P) of up to ``rows`` images after the first ``fixed`` places."""
+    count = len(labels)
+
+    def column(values: np.ndarray) -> np.ndarray:
+        """Return values (n,) as (rows,) float32; the last one fills up what is free."""
+        return np.append(values, np.full(rows - count, values[-1])).astype(np.float32)
+
+    past = [np.zeros(shape, np.float32) for shape in step_shapes(size, rows)[5:]]
+    label, heat = column(labels), np.full((rows, 1), temperature or 1.0, np.float32)
     for place in range(size.places):
-        before = codes[:, place - 1] if place else np.full(count, none)
-        described = [_column(before), _column(np.full(count, place)), label, heat]
-        probabilities, *news = step([*described, masked(size.places, place), *past])
+        before = codes[:, place - 1] if place else np.full(count, size.num_embeddings)
+        numbers = np.full(rows, place, np.float32)
+        probabilities, *news = step([column(before), numbers, label, heat, masked(size, rows, place), *past])
         for kept, new in zip(past, news):
             kept[:, place] = new[:, 0]
         if place >= fixed:
             codes[:, place] = choose(probabilities[:count], random[:, place], temperature, top_k)
 
 
-def empty_past(size: PriorSize) -> List[np.ndarray]:
-    """Return the keys and values of no place, for each layer."""
-    return [np.zeros((ROWS, size.places, size.head_width), np.float32) for _ in range(2 * size.layers)]
-
-
-def step_shapes(size: PriorSize) -> Tuple[Tuple[int, ...], ...]:
+def step_shapes(size: PriorSize, rows: int) -> List[Tuple[int, ...]]:
     """Return the shapes of a step's inputs."""
-    past = (ROWS, size.places, size.head_width)
-    return (*[(ROWS, 1)] * 4, (1, 1, size.places + 1), *[past] * (2 * size.layers))
-
-
-def _column(values: np.ndarray) -> np.ndarray:
-    """Return values (n,) as (ROWS, 1) float32; the last one fills up what is free."""
-    return np.append(values, np.full(ROWS - len(values), values[-1])).astype(np.float32)[:, None]
+    past = (rows, size.places, size.head_width)
+    mask = (rows, size.heads, size.places + 1)
+    return [(rows,), (rows,), (rows,), (rows, 1), mask, *[past] * (2 * size.layers)]

@@ -4,10 +4,13 @@ from typing import Optional, Union
 
 import mxnet as mx
 import numpy as np
+from mxnet import gluon
 
 from ..data.dataset import batches
 from ..files import parse_json, read_bytes
 from .artifacts import PARAMETERS, SYMBOL, load_component, pretrained_folder
+
+_HIDDEN = "lenet_relu2_fwd"  # the node of the last hidden vectors
 
 
 def judge_folder() -> Path:
@@ -34,13 +37,21 @@ class Judge:
     def __init__(self, folder: Optional[Union[str, Path]] = None, ctx: mx.Context = mx.cpu()) -> None:
         folder = Path(folder) if folder else judge_folder()
         self.ctx = ctx
-        self._network = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json").network(ctx)
+        self._component = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json")
+        self._network = self._component.network(ctx)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Return the digits (N,) of images (N, 1, 28, 28), float32 in [0, 1]."""
-        parts = [self._network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
-        return np.concatenate(parts).argmax(axis=1)
+        return self._run(self._network, images).argmax(axis=1)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the last hidden vectors (N, 128), after their ReLU, float64, of images as in :meth:`classify`."""
+        return self._run(self._component.network(self.ctx, _HIDDEN), images).astype(np.float64)
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Return the share of images whose digit is their label."""
         return float((self.classify(images) == labels).mean())
+
+    def _run(self, network: gluon.SymbolBlock, images: np.ndarray) -> np.ndarray:
+        parts = [network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
+        return np.concatenate(parts)

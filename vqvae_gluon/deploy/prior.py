@@ -12,7 +12,7 @@ from ..data import Dataset
 from ..data.codes import CodesDataset, CodesSplit
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
-from ..nn.prior import Prior, PriorNetwork, PriorStep
+from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales
 from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
 from ..training.prior import PRIOR
@@ -104,12 +104,13 @@ def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: 
 def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
     """Write both graphs of a prior, their parameters, and what says which codes and classes it knows."""
     size = prior.size
+    fold_scales(prior)
     marks = {"__codebook__": dataset.codebook}
     classes = {"__classes__": ",".join(quote(name, safe="") for name in dataset.classes)}
     whole = {"data": ((0, *size.codes_shape), {}), "label": ((0,), {})}
     names = ["before", "place", "label", "temperature", "mask"]
     names += [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
-    step = {name: (shape, {}) for name, shape in zip(names, step_shapes(size))}
+    step = {name: (shape, {}) for name, shape in zip(names, step_shapes(size, 0))}
     step["before"][1].update(marks)
     step["label"][1].update(classes)
     for file, network, inputs in ((SYMBOL, PriorNetwork(prior), whole), (STEP, PriorStep(prior), step)):

@@ -11,9 +11,11 @@ from mxnet import gluon
 from ..errors import VQVAEError
 from ..nn.prior import PriorSize
 from ..sampling import (
+    FEW,
     LAST_SEED,
+    MANY,
     MOST_IMAGES,
-    ROWS,
+    agree,
     check_settings,
     count_fault,
     sample_codes,
@@ -65,9 +67,10 @@ class Sampler:
             raise VQVAEError(
                 f"{step.symbol_file}: names {len(self.classes)} classes, the prior has {self.size.num_classes}"
             )
-        self._step = step.network(ctx)
-        self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
         self._ctx = ctx
+        self._step = step.network(ctx)
+        self._rows = (FEW, MANY) if agree(self._run, self.size) else (MANY,)
+        self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
 
     def sample(
         self,
@@ -104,12 +107,12 @@ class Sampler:
             raise VQVAEError(seed_fault(seed))
         check_settings(temperature, top_k, self.size.num_embeddings)
         labels = self._labels(label, count)
-        rows = None if given is None else self._checked_rows(given)
+        given = None if given is None else self._checked_rows(given)
         rng = np.random.RandomState(seed)
-        for start in range(0, count, ROWS):
-            some = labels[start : start + ROWS]
+        for start in range(0, count, MANY):
+            some = labels[start : start + MANY]
             random = rng.random_sample((len(some), self.size.places))
-            yield sample_codes(self._run, self.size, some, random, temperature, top_k, rows)
+            yield sample_codes(self._run, self.size, some, random, temperature, top_k, given, self._rows)
 
     def bits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
         """Return the bits (N,), float64, that the prior needs for each image's codes (N, h, w): minus log2 likelihood.
@@ -182,23 +185,23 @@ class Sampler:
 
 def _step_inputs(symbol: mx.sym.Symbol) -> Inputs:
     layers = sum(bool(re.fullmatch("keys[0-9]+", name)) for name in symbol.list_arguments())
-    inputs: Dict[str, Tuple[Optional[int], ...]] = dict.fromkeys(("before", "place", "label", "temperature"), (ROWS, 1))
-    inputs["mask"] = (1, 1, None)
+    inputs: Dict[str, Tuple[Optional[int], ...]] = dict.fromkeys(("before", "place", "label"), (0,))
+    inputs.update(temperature=(0, 1), mask=(0, None, None))
     for number in range(layers):
-        inputs[f"keys{number}"] = inputs[f"values{number}"] = (ROWS, None, None)
+        inputs[f"keys{number}"] = inputs[f"values{number}"] = (0, None, None)
     return inputs
 
 
 def _read_size(step: Component, codes_shape: Tuple[int, int]) -> PriorSize:
     """Return the size of a prior; raise VQVAEError if the graph's shapes are not those of one."""
-    heads, (_, _, places) = step.head_shapes(), step.inputs["mask"]
-    past = step.inputs.get("keys0", (ROWS, 0, 0))
+    found, (_, heads, places) = step.head_shapes(), step.inputs["mask"]
+    past = step.inputs.get("keys0", (1, 0, 0))
     vectors, layers = _shape(step, "prior_label_weight"), sum(name.startswith("keys") for name in step.inputs)
-    fits = layers and len(vectors) == 2 and len(heads[0]) == 2 and heads[0][0] == ROWS and places == past[1] + 1
+    fits = layers and len(vectors) == 2 and len(found[0]) == 2 and found[0][0] == 1 and places == past[1] + 1
     kept = all(step.inputs[name] == past for name in step.inputs if name.startswith(("keys", "values")))
-    if not fits or not kept or heads[1:] != [(ROWS, 1, past[2])] * (2 * layers):
+    if not fits or not kept or found[1:] != [(1, 1, past[2])] * (2 * layers):
         raise VQVAEError(f"{step.symbol_file}: is no prior of vqvae prior")
-    return PriorSize(heads[0][1], codes_shape, vectors[0] - 1, vectors[1], layers, max(1, vectors[1] // past[2]))
+    return PriorSize(found[0][1], codes_shape, vectors[0] - 1, heads * past[2], layers, heads)
 
 
 def _read_classes(step: Component) -> Tuple[str, ...]:

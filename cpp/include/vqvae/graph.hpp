@@ -3,6 +3,7 @@
 /// A graph with several inputs and heads whose inputs stay in place between runs, as a sampler needs it.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,55 +48,73 @@ class FloatArray {
   float* first_ = nullptr;
 };
 
-/// A graph and its weights on the CPU, run as Gluon runs a hybridized block: nothing is fused. One thread at a time may
-/// use it.
+/// The weights of a graph, which several graphs may share: by name, without "arg:".
+using Weights = std::map<std::string, FloatArray>;
+
+inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays) {
+  auto weights = std::make_shared<Weights>();
+  for (const auto& [name, array] : arrays.all()) {
+    const auto added = weights->emplace(name.substr(name.find(':') + 1), FloatArray(array.shape));
+    added.first->second.set(array.values);
+  }
+  return weights;
+}
+
+/// A graph and its weights on the CPU, run as Gluon runs a hybridized block: nothing is fused, unless
+/// MXNET_SUBGRAPH_BACKEND says otherwise. One thread at a time may use it.
 class Graph {
  public:
-  /// `inputs` are the names and shapes of the inputs, `weights` ("arg:<name>") the values of all other arguments.
-  Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, const ArrayList& weights) {
+  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights.
+  Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights)
+      : weights_(std::move(weights)) {
     detail::check_thread();
+    detail::fuse_nothing();
+    for (const auto& [name, shape] : inputs) arrays_.emplace(name, FloatArray(shape));
+    std::vector<NDArrayHandle> arguments;
     for (const std::string& name : symbol.arguments()) {
-      const auto input = inputs.find(name);
-      const ArrayList::Array* const weight = input == inputs.end() ? &weights.at("arg:" + name) : nullptr;
-      const auto added = arrays_.emplace(name, FloatArray(weight ? weight->shape : input->second));
-      if (weight) added.first->second.set(weight->values);
-      handles_.push_back(added.first->second.handle());
+      const auto input = arrays_.find(name);
+      arguments.push_back((input == arrays_.end() ? weights_->at(name) : input->second).handle());
     }
-    const char* keys[] = {"static_alloc", "static_shape"};
-    const char* values[] = {"True", "True"};
-    CachedOpHandle handle = nullptr;
-    detail::check(MXCreateCachedOpEx(symbol.handle(), 2, keys, values, &handle));
-    operator_.reset(handle);
+    std::vector<NDArrayHandle> gradients(arguments.size(), nullptr);
+    std::vector<mx_uint> needs_none(arguments.size(), 0);
+    ExecutorHandle handle = nullptr;
+    constexpr int cpu = 1;
+    detail::check(MXExecutorBindEX(symbol.handle(), cpu, 0, 0, nullptr, nullptr, nullptr,
+                                   static_cast<mx_uint>(arguments.size()), arguments.data(), gradients.data(),
+                                   needs_none.data(), 0, nullptr, nullptr, &handle));
+    executor_.reset(handle);
+    mx_uint count = 0;
+    NDArrayHandle* outputs = nullptr;
+    detail::check(MXExecutorOutputs(handle, &count, &outputs));
+    for (mx_uint i = 0; i < count; ++i) {
+      outputs_.emplace_back(outputs[i]);
+    }
+    heads_.resize(count);
   }
 
   /// Return the array of an input.
   FloatArray& input(const std::string& name) { return arrays_.at(name); }
 
-  /// Run the graph and return the values of each head.
-  std::vector<std::vector<float>> run() {
+  /// Run the graph and return the values of each head where they lie; they stay until the next run.
+  const std::vector<const float*>& run() {
     detail::check_thread();
-    int count = 0;
-    NDArrayHandle* outputs = nullptr;
-    detail::check(MXInvokeCachedOp(operator_.get(), static_cast<int>(handles_.size()), handles_.data(), &count, &outputs));
-    std::vector<detail::Owner<MXNDArrayFree>> owners;
-    for (int i = 0; i < count; ++i) owners.emplace_back(outputs[i]);
-    std::vector<std::vector<float>> heads;
-    for (const auto& owner : owners) {
-      int axes = 0;
-      const int* sides = nullptr;
-      detail::check(MXNDArrayGetShapeEx(owner.get(), &axes, &sides));
-      std::vector<float> head(volume(Shape(sides, sides + axes)));
-      detail::check(MXNDArraySyncCopyToCPU(owner.get(), head.data(), head.size()));
-      heads.push_back(std::move(head));
+    detail::check(MXExecutorForward(executor_.get(), 0));
+    for (std::size_t i = 0; i < heads_.size(); ++i) {
+      detail::check(MXNDArrayWaitToRead(outputs_[i].get()));
+      void* first = nullptr;
+      detail::check(MXNDArrayGetData(outputs_[i].get(), &first));
+      heads_[i] = static_cast<const float*>(first);
     }
     static const detail::WaitAtExit wait;  // made after what oneDNN keeps, and so gone before it
-    return heads;
+    return heads_;
   }
 
  private:
-  std::map<std::string, FloatArray> arrays_;
-  std::vector<NDArrayHandle> handles_;  // of all arguments, in the order of the graph
-  detail::Owner<MXFreeCachedOp> operator_;
+  std::shared_ptr<Weights> weights_;
+  std::map<std::string, FloatArray> arrays_;  // the inputs
+  detail::Owner<MXExecutorFree> executor_;
+  std::vector<detail::Owner<MXNDArrayFree>> outputs_;
+  std::vector<const float*> heads_;
 };
 
 }  // namespace vqvae

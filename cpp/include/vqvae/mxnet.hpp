@@ -116,6 +116,17 @@ inline void register_operators() {
   static_cast<void>(done);
 }
 
+/// Keep MXNet from fusing all it can when it binds a graph, other than Gluon; return false if MXNET_SUBGRAPH_BACKEND is set
+/// and decides instead.
+inline bool fuse_nothing() {
+  static const bool is_ours = [] {
+    const bool is_set = !environment("MXNET_SUBGRAPH_BACKEND").empty();
+    if (!is_set) ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 1);
+    return !is_set;
+  }();
+  return is_ours;
+}
+
 /// Return whether fusing the convolutions of a graph with what follows them leaves its numbers: MXNet fuses a convolution
 /// also where something else reads it, which then gets the activation instead, and its sigmoid gives other bits than the
 /// operator alone.
@@ -413,14 +424,9 @@ class Executor {
   }
 
  private:
-  /// Return Symbol::fused, or an empty text if the head has gone into another operator. MXNet's predict API would fuse
-  /// all it can, other than Gluon: it is told not to, unless MXNET_SUBGRAPH_BACKEND is set, which decides instead.
+  /// Return Symbol::fused, or an empty text if the head has gone into another operator.
   static std::string fuse(const std::string& json, const std::string& head) {
-    static const bool is_ours = [] {
-      const bool is_set = !detail::environment("MXNET_SUBGRAPH_BACKEND").empty();
-      if (!is_set) ::setenv("MXNET_SUBGRAPH_BACKEND", "NONE", 1);
-      return !is_set;
-    }();
+    const bool is_ours = detail::fuse_nothing();
     const std::string fused = is_ours ? Symbol(json).fused() : "";
     return !fused.empty() && Symbol(fused).has_output(head) ? fused : "";
   }

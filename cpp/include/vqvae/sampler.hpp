@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -38,9 +39,10 @@ struct SampleSettings {
 
 namespace detail {
 
-/// Images that are drawn side by side, filled up where there are fewer: with one number of rows in all products an image
-/// has the same codes in any company.
-constexpr unsigned sampled_rows = 16;
+/// Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
+/// computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
+/// images must have the same codes in any company. A sampler sees for itself whether it is so.
+constexpr unsigned few_rows = 2, many_rows = 15;
 constexpr std::size_t most_images = 1'000'000;
 constexpr double coldest = 1e-3, hottest = 1e3;
 
@@ -112,18 +114,99 @@ inline std::string unquote(const std::string& text) {
 /// Return the inputs of a prior's graph of one place.
 inline std::vector<Input> step_inputs(const Symbol& symbol) {
   std::vector<Input> inputs;
-  for (const char* const name : {"before", "place", "label", "temperature"}) inputs.push_back({name, {sampled_rows, 1}});
-  inputs.push_back({"mask", {1, 1, {}}});
+  for (const char* const name : {"before", "place", "label"}) inputs.push_back({name, {0}});
+  inputs.push_back({"temperature", {0, 1}});
+  inputs.push_back({"mask", {0, {}, {}}});
   const std::vector<std::string> arguments = symbol.arguments();
   const auto is_keys = [](const std::string& name) {
     return name.size() > 4 && name.rfind("keys", 0) == 0 && name.find_first_not_of("0123456789", 4) == std::string::npos;
   };
   const auto layers = std::count_if(arguments.begin(), arguments.end(), is_keys);
   for (std::ptrdiff_t i = 0; i < layers; ++i) {
-    for (const char* const kind : {"keys", "values"}) inputs.push_back({kind + std::to_string(i), {sampled_rows, {}, {}}});
+    for (const char* const kind : {"keys", "values"}) inputs.push_back({kind + std::to_string(i), {0, {}, {}}});
   }
   return inputs;
 }
+
+/// The graph of one place for a number of images, and what it keeps of earlier places.
+class Step {
+ public:
+  Step(const Component& step, unsigned rows, const std::shared_ptr<Weights>& weights)
+      : rows_(rows),
+        kinds_(step.symbol.infer_heads(step.inputs)[0][1]),
+        places_(step.inputs.at("keys0")[1]),
+        width_(step.inputs.at("keys0")[2]),
+        heads_(step.inputs.at("mask")[1]),
+        graph_(step.symbol, shapes(step, rows), weights) {
+    for (std::size_t i = 0; i < (step.inputs.size() - 5) / 2; ++i) {
+      for (const char* const kind : {"keys", "values"}) past_.push_back(&graph_.input(kind + std::to_string(i)));
+    }
+  }
+
+  unsigned rows() const { return rows_; }
+
+  /// Begin new images of a class.
+  void start(float label, float temperature) {
+    std::fill_n(graph_.input("label").values(), rows_, label);
+    std::fill_n(graph_.input("temperature").values(), rows_, temperature);
+  }
+
+  /// Return the probabilities of the codes of a place, one row after the other, which stay until the next run; keep its
+  /// keys and values. `before` are the codes before it.
+  const float* run(const std::vector<float>& before, std::size_t place) {
+    std::copy_n(before.begin(), rows_, graph_.input("before").values());
+    std::fill_n(graph_.input("place").values(), rows_, static_cast<float>(place));
+    float* mask = graph_.input("mask").values();
+    for (std::size_t i = 0; i < rows_ * heads_; ++i, mask += places_ + 1) {
+      std::fill_n(mask, place, 0.0F);
+      std::fill(mask + place, mask + places_, -1e9F);
+      mask[places_] = 0;
+    }
+    const std::vector<const float*>& heads = graph_.run();
+    for (std::size_t i = 0; i < past_.size(); ++i) {
+      for (std::size_t row = 0; row < rows_; ++row) {
+        std::copy_n(heads[i + 1] + row * width_, width_, past_[i]->values() + (row * places_ + place) * width_);
+      }
+    }
+    return heads[0];
+  }
+
+  /// Tell whether the first rows of another step's are the same bits as this one's. Which way a product is computed
+  /// depends on its shape and not on its numbers: any will do.
+  bool agrees_with(Step& other) {
+    const std::vector<const float*>&ours = try_out(), &theirs = other.try_out();
+    const Step& smaller = rows_ < other.rows_ ? *this : other;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      const std::size_t size = smaller.rows_ * (i == 0 ? kinds_ : width_);
+      if (!std::equal(ours[i], ours[i] + size, theirs[i])) return false;
+    }
+    return true;
+  }
+
+ private:
+  static std::map<std::string, Shape> shapes(const Component& step, unsigned rows) {
+    std::map<std::string, Shape> inputs = step.inputs;
+    for (auto& [name, shape] : inputs) shape[0] = rows;
+    return inputs;
+  }
+
+  const std::vector<const float*>& try_out() {
+    fill(graph_.input("mask"), 0);
+    for (std::size_t i = 0; i < past_.size(); ++i) fill(*past_[i], static_cast<unsigned>(i));
+    start(0, 0.5F);
+    return graph_.run();
+  }
+
+  static void fill(FloatArray& array, unsigned seed) {
+    std::mt19937 generator(seed);
+    std::generate_n(array.values(), array.size(), [&] { return static_cast<float>(uniform(generator)); });
+  }
+
+  unsigned rows_;
+  std::size_t kinds_, places_, width_, heads_;
+  Graph graph_;
+  std::vector<FloatArray*> past_;  // keys and values of each layer
+};
 
 }  // namespace detail
 
@@ -154,9 +237,9 @@ class Sampler {
     check(settings);
     const float label = find_label(settings.label);
     std::mt19937 generator(settings.seed);
-    for (std::size_t done = 0; done < settings.count; done += detail::sampled_rows) {
-      const std::size_t count = std::min<std::size_t>(detail::sampled_rows, settings.count - done);
-      std::vector<double> random(count * state_->places);
+    for (std::size_t done = 0; done < settings.count; done += detail::many_rows) {
+      const std::size_t count = std::min<std::size_t>(detail::many_rows, settings.count - done);
+      std::vector<double> random(count * places());
       std::generate(random.begin(), random.end(), [&] { return detail::uniform(generator); });
       take(draw(settings, label, random));
     }
@@ -168,42 +251,53 @@ class Sampler {
  private:
   struct State {
     Codec codec;
-    Graph step;
+    std::vector<detail::Step> steps;  // for few images, where it gives the same bits, and for many
     std::vector<std::string> classes;
-    std::size_t places, layers, head_width;
   };
 
   Sampler(const ModelFiles& files, const std::filesystem::path& folder) {
-    Codec codec(folder, detail::sampled_rows);
+    Codec codec(folder, detail::many_rows);
     if (files.prior().empty()) throw Error(files.folder().string() + ": holds no prior; train one with vqvae prior");
     const detail::Component step(files, files.prior(), detail::step_inputs, "model_0_newest_step-symbol.json");
-    const std::size_t layers = (step.inputs.size() - 5) / 2, places = volume(codec.codes_shape());
-    const std::size_t classes = check_shapes(step, layers);
+    const std::size_t classes = check_shapes(step);
     check_model(step, codec, files);
     std::vector<std::string> names = read_classes(step.symbol.attribute("label", "__classes__"));
     if (names.size() != classes) {
       throw Error(step.path() + ": names " + std::to_string(names.size()) + " classes, the prior has " + std::to_string(classes));
     }
-    const std::size_t head_width = step.inputs.at("keys0")[2];
-    state_.reset(new State{std::move(codec), Graph(step.symbol, step.inputs, step.arrays), std::move(names), places, layers,
-                           head_width});
+    state_.reset(new State{std::move(codec), bind(step), std::move(names)});
+  }
+
+  static std::vector<detail::Step> bind(const detail::Component& step) {
+    try {
+      const auto weights = to_weights(step.arrays);
+      std::vector<detail::Step> steps;
+      for (const unsigned rows : {detail::few_rows, detail::many_rows}) steps.emplace_back(step, rows, weights);
+      if (!steps[0].agrees_with(steps[1])) steps.erase(steps.begin());
+      return steps;
+    } catch (const Error& error) {
+      throw Error(step.path() + ": MXNet cannot run the graph (" + error.what() + ")");
+    }
   }
 
   /// Return the number of classes; throw Error if the graph's shapes are not those of a prior.
-  static std::size_t check_shapes(const detail::Component& step, std::size_t layers) {
+  static std::size_t check_shapes(const detail::Component& step) {
     const auto fault = [&] { return Error(step.path() + ": is no prior of vqvae prior"); };
     const std::string labels = "arg:prior_label_weight";
+    const std::size_t layers = (step.inputs.size() - 5) / 2;
     if (layers == 0 || !step.arrays.contains(labels) || step.arrays.at(labels).shape.size() != 2) throw fault();
     const std::vector<Shape> heads = step.symbol.infer_heads(step.inputs);
-    const Shape past = step.inputs.at("keys0"), kept{detail::sampled_rows, 1, past[2]};
-    if (heads.size() != 1 + 2 * layers || heads[0].size() != 2 || heads[0][0] != detail::sampled_rows) throw fault();
+    const Shape past = step.inputs.at("keys0"), kept{1, 1, past[2]};
+    if (heads.size() != 1 + 2 * layers || heads[0].size() != 2 || heads[0][0] != 1) throw fault();
     if (step.inputs.at("mask")[2] != past[1] + 1) throw fault();
     for (std::size_t i = 1; i < heads.size(); ++i) {
       const std::string kind = (i % 2 ? "keys" : "values") + std::to_string((i - 1) / 2);
-      if (heads[i] != kept || step.inputs.count(kind) == 0 || step.inputs.at(kind) != past) throw fault();
+      if (heads[i] != kept || step.inputs.at(kind) != past) throw fault();
     }
     return step.arrays.at(labels).shape[0] - 1;
   }
+
+  std::size_t places() const { return volume(codec().codes_shape()); }
 
   static void check_model(const detail::Component& step, const Codec& codec, const ModelFiles& files) {
     const std::vector<Shape> heads = step.symbol.infer_heads(step.inputs);
@@ -231,7 +325,7 @@ class Sampler {
     }
     if (settings.top_k > codes) throw Error(detail::top_k_fault(std::to_string(settings.top_k), codes));
     const Shape& shape = codec().codes_shape();
-    if (settings.given.size() > state_->places || settings.given.size() % shape[1] != 0) {
+    if (settings.given.size() > places() || settings.given.size() % shape[1] != 0) {
       throw Error(std::to_string(settings.given.size()) + " codes of the first rows were given: the model takes up to " +
                   std::to_string(shape[0]) + " rows of " + std::to_string(shape[1]));
     }
@@ -255,48 +349,26 @@ class Sampler {
     throw Error("class " + *label + " was given: the prior was trained on " + list);
   }
 
-  /// Return the codes of up to sampled_rows images, one for each row of random numbers.
+  /// Return the codes of up to many_rows images, one for each row of random numbers.
   std::vector<Codes> draw(const SampleSettings& settings, float label, const std::vector<double>& random) {
-    constexpr std::size_t rows = detail::sampled_rows;
-    State& model = *state_;
-    const std::size_t places = model.places, count = random.size() / places, kinds = codec().num_embeddings();
-    std::vector<Codes> codes(count, Codes(places));
-    std::vector<float> mask(places + 1, -1e9F);
-    mask.back() = 0;
-    model.step.input("label").set(std::vector<float>(rows, label));
-    const double heat = settings.temperature == 0 ? 1 : settings.temperature;
-    model.step.input("temperature").set(std::vector<float>(rows, static_cast<float>(heat)));
-    for (std::size_t place = 0; place < places; ++place) {
-      std::vector<float> before(rows, static_cast<float>(kinds));
-      for (std::size_t i = 0; place > 0 && i < rows; ++i) {
+    const std::size_t count = random.size() / places(), kinds = codec().num_embeddings();
+    detail::Step& step = count <= state_->steps.front().rows() ? state_->steps.front() : state_->steps.back();
+    std::vector<Codes> codes(count, Codes(places()));
+    step.start(label, settings.temperature == 0 ? 1.0F : static_cast<float>(settings.temperature));
+    for (std::size_t place = 0; place < places(); ++place) {
+      std::vector<float> before(step.rows(), static_cast<float>(kinds));
+      for (std::size_t i = 0; place > 0 && i < before.size(); ++i) {
         before[i] = static_cast<float>(codes[std::min(i, count - 1)][place - 1]);
       }
-      model.step.input("before").set(before);
-      model.step.input("place").set(std::vector<float>(rows, static_cast<float>(place)));
-      model.step.input("mask").set(mask);
-      const std::vector<std::vector<float>> heads = model.step.run();
-      keep(heads, place);
-      mask[place] = 0;
+      const float* const probabilities = step.run(before, place);
       for (std::size_t i = 0; i < count; ++i) {
         codes[i][place] = place < settings.given.size()
                               ? settings.given[place]
-                              : detail::choose(&heads[0][i * kinds], kinds, random[i * places + place],
+                              : detail::choose(probabilities + i * kinds, kinds, random[i * places() + place],
                                                settings.temperature, settings.top_k);
       }
     }
     return codes;
-  }
-
-  /// Put the keys and values of a place among those of the earlier ones.
-  void keep(const std::vector<std::vector<float>>& heads, std::size_t place) {
-    const std::size_t width = state_->head_width;
-    for (std::size_t i = 1; i < heads.size(); ++i) {
-      const std::string name = (i % 2 ? "keys" : "values") + std::to_string((i - 1) / 2);
-      float* const past = state_->step.input(name).values();
-      for (std::size_t row = 0; row < detail::sampled_rows; ++row) {
-        std::copy_n(&heads[i][row * width], width, past + (row * state_->places + place) * width);
-      }
-    }
   }
 
   std::unique_ptr<State> state_;
