@@ -16,10 +16,11 @@ from worker import Worker, peak_memory
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = HERE / "build"
-LATENCY, BULK, PROGRAM = BUILD / "latency", ROOT / "cpp" / "build" / "bulk", ROOT / "cpp" / "build" / "vqvae"
+LATENCY, GENERATE = BUILD / "latency", BUILD / "generate"
+BULK, PROGRAM = ROOT / "cpp" / "build" / "bulk", ROOT / "cpp" / "build" / "vqvae"
 MODEL = ROOT / "pre-trained"
 DIGIT = ROOT / "src" / "test" / "test_pre-trained" / "images" / "3.png"
-SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "memory")
+SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "prior", "memory")
 
 #: What a contender reached, by unit; the first one is what a choice goes by.
 Figures = Dict[str, float]
@@ -47,12 +48,14 @@ class Sizes(NamedTuple):
     target_training: int = 50_000
     target_validation: int = 10_000
     target_stretch: int = 2_560
+    prior_training: int = 6_400
+    prior_counts: Tuple[Tuple[int, int], ...] = ((1, 40), (100, 6))
     memory_batches: Tuple[int, ...] = (32, 128, 500)
     memory_sides: Tuple[int, ...] = (28, 64, 128, 256)
 
 
 FULL = Sizes()
-QUICK = Sizes(1_000, 200, 100, (16, 100), 50, 1, 1, 0.09, 2_000, 500, 512, (32, 128), (28, 64))
+QUICK = Sizes(1_000, 200, 100, (16, 100), 50, 1, 1, 0.09, 2_000, 500, 512, 320, ((1, 2), (20, 1)), (32, 128), (28, 64))
 
 
 class Measurement(NamedTuple):
@@ -282,6 +285,27 @@ class Bench:
             },
             warm_up=False,  # a run takes minutes, and the first ones are over
         )
+
+    def _prior(self) -> Iterator[Measurement]:
+        size = {"batch": 64, "images": self.sizes.prior_training}
+        yield Measurement(
+            "training the prior, batch 64",
+            {
+                "ours": partial(self._ours.call, "train_prior", **size),
+                "PyTorch eager": partial(self._torch.call, "train_prior", **size),
+            },
+        )
+        for count, times in self.sizes.prior_counts:
+            contenders = {
+                "ours, C++": partial(self._generate_program, count=count),
+                "PyTorch eager": partial(self._torch.call, "generate", count=count),
+            }
+            either = {name: partial(self._on_one_or_all, measure, times) for name, measure in contenders.items()}
+            yield Measurement(f"drawing the codes of {count}", either, turns=self.sizes.single_turns)
+
+    def _generate_program(self, images: int, threads: int, count: int) -> Figures:
+        lines = self._run(GENERATE, MODEL, count, images, OMP_NUM_THREADS=str(threads)).split()
+        return percentiles([float(line) for line in lines])
 
     def _choose(
         self, title: str, candidates: Sequence[Dict[str, Any]], measure: Callable[..., Figures], tries: int = 2

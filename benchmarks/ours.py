@@ -19,8 +19,14 @@ from worker import serve  # noqa: E402
 
 from vqvae_gluon import Predictor, Recipe, Training, get_model, get_recipe, load_dataset  # noqa: E402
 from vqvae_gluon.data import SPLITS, Dataset, Split  # noqa: E402
-from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model  # noqa: E402
+from vqvae_gluon.data.codes import CodesDataset, CodesSplit  # noqa: E402
+from vqvae_gluon.deploy.artifacts import DECODER, ENCODER, PARAMETERS, STEP, SYMBOL, find_model  # noqa: E402
 from vqvae_gluon.deploy.export import export_model  # noqa: E402
+from vqvae_gluon.deploy.prior import encode_dataset  # noqa: E402
+from vqvae_gluon.deploy.sampler import Sampler, step_inputs  # noqa: E402
+from vqvae_gluon.training.loop import Loop  # noqa: E402
+from vqvae_gluon.training.prior import CodePrior  # noqa: E402
+from vqvae_gluon.training.prior_recipe import get_prior_recipe  # noqa: E402
 
 _GOLDEN_IMAGES = 1000
 _SGEMM_SIDE, _SGEMM_TRIES = 4096, 5
@@ -46,6 +52,39 @@ def prepare() -> None:
     codes = predictor.encode(golden)
     for name, array in (("images", golden), ("codes", codes), ("reconstructions", predictor.decode(codes))):
         np.save(f"golden-{name}.npy", array)
+    _prepare_prior(codes, _dataset().test.labels[:_GOLDEN_IMAGES])
+
+
+def _prepare_prior(codes: np.ndarray, labels: np.ndarray) -> None:
+    """Write the prior's weights and sizes, the bits that it needs for some codes, and the codes that it learns from."""
+    sampler = Sampler()
+    prior = find_model().load(find_model().prior, STEP, step_inputs)
+    weights = {key.split(":", 1)[1]: array.asnumpy() for key, array in prior.parameters.items()}
+    sizes = {name: getattr(sampler.size, name) for name in ("places", "num_classes", "width", "layers", "heads")}
+    np.savez("prior.npz", num_embeddings=sampler.size.num_embeddings, **sizes, **weights)
+    bits = sampler.bits(codes, [sampler.classes[label] for label in labels])
+    np.savez("prior-golden.npz", codes=codes.reshape(len(codes), -1), labels=labels, bits=bits)
+    train = _codes().train
+    np.savez("prior-train.npz", codes=train.codes.reshape(len(train.codes), -1), labels=train.labels)
+
+
+@lru_cache(maxsize=None)
+def _codes() -> CodesDataset:
+    return encode_dataset(_predictor(500), _dataset())
+
+
+def train_prior(batch: int, images: int) -> Dict[str, float]:
+    """Return images/s of an epoch of ``images`` training images: all that recipe ``prior`` does in it."""
+    count = images // batch * batch
+    training = _prior_training(batch, count)
+    return rate(lambda: training.train_epoch(np.random.RandomState(0)), count)
+
+
+@lru_cache(maxsize=None)
+def _prior_training(batch: int, images: int) -> Loop:
+    codes = _codes()
+    part = codes._replace(train=CodesSplit(*(array[:images] for array in codes.train)))
+    return Loop(CodePrior(get_prior_recipe("prior").replace(batch_size=batch), part), _folder())
 
 
 def train(batch: int, images: int) -> Dict[str, float]:
@@ -169,4 +208,4 @@ def _folder() -> str:
 
 if __name__ == "__main__":
     timed = (train, sgemm, bulk, latency, reach)
-    serve(versions, prepare, *timed, export_untrained, train_on_noise, train_on_mnist, encode_file)
+    serve(train_prior, versions, prepare, *timed, export_untrained, train_on_noise, train_on_mnist, encode_file)

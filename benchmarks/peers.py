@@ -4,6 +4,7 @@ Runs in the environment of requirements.txt; run.py calls its functions through 
 leave as floats in [0, 1], as in vqvae_gluon.Predictor. OMP_NUM_THREADS says how many threads to use.
 """
 import contextlib
+import copy
 import os
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of compilers beside what is timed
@@ -21,6 +22,7 @@ from timing import latencies, rate, seconds_until  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch_model import VQVAE, load_model, make_decoder, make_encoder  # noqa: E402
+from torch_prior import Prior  # noqa: E402
 from worker import serve  # noqa: E402
 
 WEIGHTS, ONNX = "weights.pt", "model.onnx"
@@ -55,7 +57,70 @@ def prepare() -> Dict[str, Dict[str, float]]:
     with torch.inference_mode():
         outputs = {"torch": [output.numpy() for output in load_model(WEIGHTS)(torch.from_numpy(images))]}
     outputs["onnx"] = _session(_THREADS).run(None, {"images": images})
+    _check_prior()
     return {name: _agreement(*output) for name, output in outputs.items()}
+
+
+@torch.inference_mode()
+def _check_prior() -> None:
+    """Raise RuntimeError unless the prior needs as many bits as ours for each of some images."""
+    golden = np.load("prior-golden.npz")
+    codes, labels = (torch.from_numpy(golden[name]) for name in ("codes", "labels"))
+    nats = F.cross_entropy(_prior()(codes, labels).transpose(1, 2), codes, reduction="none").sum(1)
+    difference = np.abs(nats.numpy() / np.log(2) - golden["bits"]).max()
+    if difference > 0.01:
+        raise RuntimeError(f"the peer's prior is not ours: its bits differ by {difference}")
+
+
+@lru_cache(maxsize=None)
+def _prior() -> Prior:
+    """Return the prior of prior.npz. The exported weights hold scales that PyTorch's functions apply themselves."""
+    arrays = dict(np.load("prior.npz"))
+    sizes = [int(arrays.pop(name)) for name in ("num_embeddings", "places", "num_classes", "width", "layers", "heads")]
+    prior, width, heads = Prior(*sizes), sizes[3], sizes[5]
+    state = {}
+    for name, array in arrays.items():
+        words = name.removeprefix("prior_").split("_")
+        scaled = words[-1] == "weight" and words[-2] in ("projection", "hidden", "logits")
+        array = array / width**0.5 if scaled else array.copy()
+        if "projection" in words:
+            array[:width] *= (width / heads) ** 0.5
+        if words[0].startswith("layer"):
+            words[0] = f"layers.{words[0].removeprefix('layer')}"
+        state[".".join(words)] = torch.as_tensor(array, dtype=torch.float32)
+    prior.load_state_dict(state)
+    return prior
+
+
+def train_prior(batch: int, images: int, dropout: float = 0.1, no_class: float = 0.2) -> Dict[str, float]:
+    """Return images/s of one pass over training codes; the last batch is whole."""
+    count = images // batch * batch
+    prior, optimizer = _prior_training()
+    arrays = np.load("prior-train.npz")
+    codes, labels = (torch.from_numpy(arrays[name][:count]) for name in ("codes", "labels"))
+
+    def steps() -> None:
+        for chosen in torch.randperm(count).split(batch):
+            dropped = torch.rand(batch) < no_class
+            logits = prior(codes[chosen], labels[chosen].masked_fill(dropped, 10), dropout)
+            optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(logits.transpose(1, 2), codes[chosen]).backward()
+            optimizer.step()
+
+    return rate(steps, count)
+
+
+@lru_cache(maxsize=None)
+def _prior_training() -> Tuple[Prior, torch.optim.Optimizer]:
+    prior = copy.deepcopy(_prior())
+    return prior, torch.optim.Adam(prior.parameters(), lr=2e-3, fused=True)
+
+
+def generate(images: int, threads: int, count: int) -> Dict[str, float]:
+    """Return percentiles of the milliseconds for drawing the codes of ``count`` images, of ``images`` goes."""
+    prior = _prior()
+    with _torch_threads(threads):
+        return latencies(lambda i: prior.sample(torch.full((count,), i % 10)), images)
 
 
 def _state(arrays: Dict[str, np.ndarray]) -> Dict[str, Tensor]:
@@ -272,4 +337,4 @@ def _unit(pixels: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    serve(versions, prepare, train, bulk_torch, bulk_onnx, latency_torch, latency_onnx, reach)
+    serve(versions, prepare, train, bulk_torch, bulk_onnx, latency_torch, latency_onnx, reach, train_prior, generate)

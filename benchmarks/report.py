@@ -55,6 +55,9 @@ COMPARISONS = (
         )
     ),
     Comparison("training to the target MSE", "s", "ours", _VQP, 1.5),
+    Comparison("training the prior, batch 64", "images/s", "ours", _EAGER, 1.0),
+    Comparison("drawing the codes of 1", "p50 ms", "ours, C++", _EAGER, 2.0),
+    Comparison("drawing the codes of 100", "p50 ms", "ours, C++", _EAGER, 1.5),
 )
 
 Rounds = Dict[str, Dict[str, List[Dict[str, float]]]]

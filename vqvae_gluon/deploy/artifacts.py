@@ -81,7 +81,9 @@ class Component(NamedTuple):
         return tuple(shape)
 
     def head_shapes(self) -> List[Tuple[int, ...]]:
-        """Return the shapes of all heads."""
+        """Return the shapes of all heads; raise VQVAEError if one is not float32."""
+        if any(_infer_type(output) != np.float32 for output in self.symbol):
+            raise VQVAEError(f"{self.symbol_file}: MXNet cannot run the graph (an output is not float32)")
         return [tuple(shape) for shape in _infer_shapes(self.symbol_file, self.symbol, self.inputs)[1]]
 
     def network(self, ctx: mx.Context, head: Optional[str] = None) -> gluon.SymbolBlock:

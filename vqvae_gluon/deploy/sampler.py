@@ -58,7 +58,7 @@ class Sampler:
         self.predictor = Predictor(model, ctx)
         if not self._folder.prior:
             raise VQVAEError(f"{self._folder.path}: holds no prior; train one with vqvae prior")
-        step = self._folder.load(self._folder.prior, STEP, _step_inputs)
+        step = self._folder.load(self._folder.prior, STEP, step_inputs)
         self.size = _read_size(step, self.predictor.codes_shape)
         self._check_model(step)
         #: The names of the classes.
@@ -183,7 +183,8 @@ class Sampler:
         return self.predictor.as_codes(np.concatenate([given, rest])[None])[0, : len(given)]
 
 
-def _step_inputs(symbol: mx.sym.Symbol) -> Inputs:
+def step_inputs(symbol: mx.sym.Symbol) -> Inputs:
+    """Return the inputs of a prior's graph of one place, see :class:`vqvae_gluon.nn.prior.PriorStep`."""
     layers = sum(bool(re.fullmatch("keys[0-9]+", name)) for name in symbol.list_arguments())
     inputs: Dict[str, Tuple[Optional[int], ...]] = dict.fromkeys(("before", "place", "label"), (0,))
     inputs.update(temperature=(0, 1), mask=(0, None, None))

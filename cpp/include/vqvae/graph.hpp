@@ -86,8 +86,11 @@ class Graph {
     mx_uint count = 0;
     NDArrayHandle* outputs = nullptr;
     detail::check(MXExecutorOutputs(handle, &count, &outputs));
-    for (mx_uint i = 0; i < count; ++i) {
-      outputs_.emplace_back(outputs[i]);
+    for (mx_uint i = 0; i < count; ++i) outputs_.emplace_back(outputs[i]);
+    for (const auto& output : outputs_) {
+      int type = 0;
+      detail::check(MXNDArrayGetDType(output.get(), &type));
+      if (type != 0) throw Error("an output is not float32");
     }
     heads_.resize(count);
   }
