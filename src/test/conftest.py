@@ -14,6 +14,12 @@ DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png"
 # An EMADL project of another package, with other channels and residual branches.
 PROJECT = ROOT / "src" / "test" / "emadl" / "project"
 
+# Classes of ``prior_run``, as sorted: names that are easily split, quoted or encoded wrongly.
+CLASSES = ("50%", "größer", "one, two")
+
+# Settings of ``vqvae prior`` for which seconds are enough.
+SMALL_PRIOR = ["--width", "16", "--layers", "2", "--heads", "2", "--batch-size", "16", "--num-epoch", "3"]
+
 # Every model of the zoo, narrow enough for tests.
 SMALL_MODELS = {
     "vqvae_emadl": {},
@@ -117,6 +123,31 @@ def project_run(tmp_path_factory):
     run = tmp_path_factory.mktemp("project") / "run"
     command = ["train", "--emadl", PROJECT, "--recipe", "quick", "--num-epoch", "1", "--batch-size", "100"]
     result = run_python(*command, "--output", run)
+    assert result.returncode == 0, result.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def classes_folder(tmp_path_factory):
+    """A folder of 60 images of 16 x 16 pixels, 20 in the subfolder of each of CLASSES."""
+    from vqvae_gluon import write_png
+
+    folder = tmp_path_factory.mktemp("classes")
+    for number, name in enumerate(CLASSES):
+        (folder / name).mkdir()
+        for index, image in enumerate(random_images(20, size=(16, 16), seed=number)):
+            write_png(folder / name / f"{index}.png", image // (number + 1))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prior_run(classes_folder, tmp_path_factory):
+    """A run with a prior, trained for seconds on ``classes_folder``: 4 x 4 codes in [0, 8)."""
+    run = tmp_path_factory.mktemp("prior") / "run"
+    command = ["train", "--data", classes_folder, "--image-size", "16x16", "--num-embeddings", "8", "--output", run]
+    result = run_python(*command, "--batch-size", "16", "--num-epoch", "2", "--pictures", "0")
+    assert result.returncode == 0, result.stderr
+    result = run_python("prior", run, *SMALL_PRIOR)
     assert result.returncode == 0, result.stderr
     return run
 
