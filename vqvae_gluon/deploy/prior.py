@@ -98,7 +98,10 @@ def restore_prior(checkpoint: Checkpoint, dataset: CodesDataset, path: Path) -> 
 
 def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: CodesDataset) -> Dict[str, Any]:
     about = {**describe_training(best, last), "classes": list(dataset.classes), "codebook": dataset.codebook}
-    return add_prior(read_manifest(folder.manifest), about, folder.path)
+    manifest = read_manifest(folder.manifest)
+    # The first version named no components.
+    manifest.setdefault("components", {"encoder": folder.encoder, "decoder": folder.decoder})
+    return add_prior(manifest, about, folder.path)
 
 
 def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
