@@ -18,6 +18,7 @@ from ..data.dataset import to_bytes
 from ..data.image_file import SUFFIXES, write_png
 from ..errors import VQVAEError
 from ..files import DAMAGES, writing
+from ..runtime import stop_if_asked
 from .artifacts import codebook_digest
 from .predictor import Predictor
 
@@ -85,6 +86,7 @@ def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source:
         with tempfile.TemporaryDirectory(dir=str(output.resolve().parent), prefix=".decoding-") as temporary:
             staged = Path(temporary) / "images"
             for name, image in images:
+                stop_if_asked()
                 target = staged / name
                 if target.exists():
                     raise VQVAEError(f"{source}: two of its images would be written to {name}")

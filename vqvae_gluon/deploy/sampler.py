@@ -10,6 +10,7 @@ from mxnet import gluon
 
 from ..errors import VQVAEError
 from ..nn.prior import PriorSize
+from ..runtime import stop_if_asked
 from ..sampling import (
     FEW,
     LAST_SEED,
@@ -110,6 +111,7 @@ class Sampler:
         given = None if given is None else self._checked_rows(given)
         rng = np.random.RandomState(seed)
         for start in range(0, count, MANY):
+            stop_if_asked()
             some = labels[start : start + MANY]
             random = rng.random_sample((len(some), self.size.places))
             yield sample_codes(self._run, self.size, some, random, temperature, top_k, given, self._rows)

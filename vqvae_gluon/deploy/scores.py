@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
 from ..errors import VQVAEError
+from ..runtime import stop_if_asked
 from .bulk import folder_batches, progress_bar
 from .predictor import File
 from .sampler import Sampler
@@ -28,6 +29,7 @@ def score_folder(sampler: Sampler, folder: File) -> List[Score]:
     scores: List[Score] = []
     with progress_bar() as bar:
         for names, images in folder_batches(sampler.predictor, Path(folder)):
+            stop_if_asked()
             bits = sampler.bits(sampler.predictor.encode(images))
             scores += [Score(float(value), os.fsdecode(name)) for value, name in zip(bits, names)]
             bar.update(len(names))
