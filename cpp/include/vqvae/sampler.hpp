@@ -212,17 +212,17 @@ class Step {
 
 /// Draws new images from a model with a prior, and finishes begun ones.
 ///
-/// Move-only; one thread at a time may use it. Let it end before main does.
+/// Move-only; one thread at a time may use it. One that was moved from throws Error when it is used. Let it end before main does.
 class Sampler {
  public:
   /// Throws Error as Codec does, and if there is no prior, or one that is damaged or belongs to another model.
   explicit Sampler(const std::filesystem::path& folder) : Sampler(find_model(folder), folder) {}
 
   /// The model that the codes belong to.
-  Codec& codec() { return state_->codec; }
-  const Codec& codec() const { return state_->codec; }
+  Codec& codec() { return state().codec; }
+  const Codec& codec() const { return state().codec; }
   /// The names of the classes.
-  const std::vector<std::string>& classes() const { return state_->classes; }
+  const std::vector<std::string>& classes() const { return state().classes; }
 
   /// Return the codes of new images. Throws Error for an unknown class or a setting out of range.
   std::vector<Codes> sample(const SampleSettings& settings) {
@@ -310,7 +310,7 @@ class Sampler {
 
   static std::vector<std::string> read_classes(const std::string& text) {
     std::vector<std::string> names;
-    std::istringstream words(text);
+    std::istringstream words(text.empty() ? "" : text + ',');
     for (std::string word; std::getline(words, word, ',');) names.push_back(detail::unquote(word));
     return names;
   }
@@ -352,7 +352,7 @@ class Sampler {
   /// Return the codes of up to many_rows images, one for each row of random numbers.
   std::vector<Codes> draw(const SampleSettings& settings, float label, const std::vector<double>& random) {
     const std::size_t count = random.size() / places(), kinds = codec().num_embeddings();
-    detail::Step& step = count <= state_->steps.front().rows() ? state_->steps.front() : state_->steps.back();
+    detail::Step& step = count <= state().steps.front().rows() ? state().steps.front() : state().steps.back();
     std::vector<Codes> codes(count, Codes(places()));
     step.start(label, settings.temperature == 0 ? 1.0F : static_cast<float>(settings.temperature));
     for (std::size_t place = 0; place < places(); ++place) {
@@ -369,6 +369,11 @@ class Sampler {
       }
     }
     return codes;
+  }
+
+  State& state() const {
+    if (!state_) throw Error("a sampler was used after it was moved from");
+    return *state_;
   }
 
   std::unique_ptr<State> state_;
