@@ -85,8 +85,7 @@ def _settings(options: argparse.Namespace, sampler: "Sampler") -> Dict[str, Any]
         raise VQVAEError(count_fault(options.count))
     if seed is None or seed > LAST_SEED:
         raise VQVAEError(seed_fault(options.seed))
-    is_number = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", options.temperature)
-    temperature = float(options.temperature) if is_number else -1.0
+    temperature = _number(options.temperature)
     try:
         check_settings(temperature, 0, codes)
     except VQVAEError:
@@ -105,6 +104,12 @@ def _first_rows(options: argparse.Namespace, sampler: "Sampler") -> Any:
         raise VQVAEError(f"rows was given as {options.rows}: it must be from 1 to {height}")
     sampler.predictor.strict = True
     return sampler.predictor.encode(options.complete)[0, :rows]
+
+
+def _number(text: str) -> float:
+    """Return the number that a text is, or -1."""
+    is_number = len(text) < 100 and re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    return float(text) if is_number else -1.0
 
 
 def _whole(text: str) -> Optional[int]:

@@ -79,11 +79,11 @@ def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source:
     Returns their number. ``source`` is what is blamed for two images of one name. Raises VQVAEError if the folder is
     taken or cannot be written; nothing is left behind then.
     """
-    output, count = Path(output), 0
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    folder, count = Path(output).resolve(), 0
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise VQVAEError(f"{output}: is there already; give a new or an empty folder")
     try:
-        with tempfile.TemporaryDirectory(dir=str(output.resolve().parent), prefix=".decoding-") as temporary:
+        with tempfile.TemporaryDirectory(dir=str(folder.parent), prefix=".decoding-") as temporary:
             staged = Path(temporary) / "images"
             for name, image in images:
                 stop_if_asked()
@@ -94,9 +94,9 @@ def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source:
                 write_png(target, image)
                 bar.update()
                 count += 1
-            if output.exists():
-                output.rmdir()
-            staged.rename(output)
+            if folder.exists():
+                folder.rmdir()
+            staged.rename(folder)
     except OSError as error:
         raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
     return count

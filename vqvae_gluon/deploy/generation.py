@@ -1,7 +1,6 @@
 """New images as files: one, a grid of several, or a folder of single ones."""
 import math
-from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Tuple
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from ..data import to_bytes, write_png
 from ..data.image_file import max_pixels
 from ..errors import VQVAEError
 from .bulk import numbered, progress_bar, write_folder
-from .predictor import File, Predictor
+from .predictor import Predictor
 
 _GAP, _GRAY = 1, 128  # between the images of a grid
 
@@ -25,10 +24,8 @@ def write_images(predictor: Predictor, codes: Iterator[np.ndarray], count: int, 
         if output.endswith("/"):
             write_folder(output, ((numbered(number), image) for number, image in enumerate(images)), output, bar)
             return
-        picture: Optional[np.ndarray] = None
+        picture = _canvas(predictor.image_shape, count)
         for number, image in enumerate(images):
-            if picture is None:
-                picture = _canvas(image.shape, count, output)
             _place(picture, image, number, count)
             bar.update()
     write_png(output, picture)
@@ -39,7 +36,7 @@ def columns_of(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def _canvas(shape: tuple, count: int, output: File) -> np.ndarray:
+def _canvas(shape: Tuple[int, int, int], count: int) -> np.ndarray:
     channels, height, width = shape
     columns = columns_of(count)
     rows = -(-count // columns)
@@ -47,7 +44,7 @@ def _canvas(shape: tuple, count: int, output: File) -> np.ndarray:
     if size[1] > max_pixels() // size[0]:
         raise VQVAEError(
             f"count was given as {count}: a picture of that many images has more than {max_pixels()} pixels; "
-            f"give a folder: {Path(output).with_suffix('')}/"
+            "give a folder OUT/ instead"
         )
     return np.full((channels, *size), _GRAY, np.uint8)
 

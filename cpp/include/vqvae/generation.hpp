@@ -24,14 +24,13 @@ namespace detail {
 class Grid {
  public:
   /// Throws Error if the grid has more pixels than an image may have.
-  Grid(const Shape& image, std::size_t count, const std::string& output) {
+  Grid(const Shape& image, std::size_t count) {
     while (columns_ * columns_ < count) ++columns_;
     const std::size_t rows = (count + columns_ - 1) / columns_;
     const std::size_t height = rows * (image[1] + gap) - gap, width = columns_ * (image[2] + gap) - gap;
     if (width > static_cast<std::size_t>(max_pixels()) / height) {
       throw Error("count was given as " + std::to_string(count) + ": a picture of that many images has more than " +
-                  std::to_string(max_pixels()) + " pixels; give a folder: " +
-                  std::filesystem::path(output).replace_extension().string() + "/");
+                  std::to_string(max_pixels()) + " pixels; give a folder OUT/ instead");
     }
     picture = Image{image[0], static_cast<unsigned>(height), static_cast<unsigned>(width),
                     std::string(image[0] * height * width, static_cast<char>(gray))};
@@ -63,9 +62,7 @@ class StagedFolder {
     if (!target_.has_filename()) target_ = target_.parent_path();
     const bool taken = std::filesystem::exists(target_) &&
                        (!std::filesystem::is_directory(target_) || !std::filesystem::is_empty(target_, error));
-    const std::string name = output.substr(0, output.find_last_not_of('/') + 1);
-    if (taken) throw Error(name + ": is there already; give a new or an empty folder");
-    output_ = name;
+    if (taken) throw Error(output + ": is there already; give a new or an empty folder");
     temporary_ = (target_.parent_path() / ".decoding-XXXXXX").string();
     if (::mkdtemp(temporary_.data()) == nullptr) {
       temporary_.clear();
@@ -118,7 +115,7 @@ inline void write_images(Sampler& sampler, const SampleSettings& settings, const
     folder.finish();
     return;
   }
-  detail::Grid grid(sampler.codec().image_shape(), settings.count, output);
+  detail::Grid grid(sampler.codec().image_shape(), settings.count);
   each([&](const Image& image, std::size_t number) { grid.place(image, number); });
   write_png(output, grid.picture);
 }
