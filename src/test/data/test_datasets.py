@@ -74,6 +74,7 @@ def test_idx_files_give_the_same_data(idx_folder, mnist):
     assert loaded.fingerprint() == mnist.fingerprint()
     for ours, theirs in zip(loaded, mnist):
         np.testing.assert_array_equal(ours.labels, theirs.labels)
+        assert ours.classes == theirs.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 
 
 def test_damaged_idx_files_are_refused(idx_folder):
