@@ -35,7 +35,7 @@ def encode_dataset(predictor: Predictor, dataset: Dataset, with_classes: bool = 
     for name in ("train", "validation"):
         images, labels, _ = dataset.split(name)
         if not classes or labels is None:
-            labels = np.zeros(len(images), np.int64)
+            labels = np.full(len(images), -1 if classes else 0, np.int64)
         if labels.shape != (len(images),):
             raise VQVAEError(f"the {name} split holds {len(images)} images and {len(labels)} labels: give one an image")
         strangers = np.count_nonzero((labels < 0) | (labels >= max(1, len(classes))))
