@@ -198,18 +198,30 @@ def make_targets(work: Path) -> List[Target]:
     """Return every kind of file, made in ``work``."""
     import mxnet as mx
 
-    from vqvae_gluon import Predictor, Recipe, Training, get_recipe
-    from vqvae_gluon.data import Dataset, Split
+    from vqvae_gluon import Predictor, Recipe, Training, get_recipe, write_png
+    from vqvae_gluon.data.image_folder import load_folder
     from vqvae_gluon.deploy.bulk import encode_to_file
     from vqvae_gluon.deploy.export import export_run
+    from vqvae_gluon.deploy.prior import encode_dataset, export_prior
+    from vqvae_gluon.training.loop import Loop
+    from vqvae_gluon.training.prior import CodePrior
+    from vqvae_gluon.training.prior_recipe import PriorRecipe
 
     images = np.random.RandomState(0).randint(0, 256, (40, 1, 28, 28)).astype(np.uint8)
-    dataset = Dataset(*(Split(images[start:stop]) for start, stop in ((0, 24), (24, 32), (32, 40))))
-    recipe: Recipe = get_recipe("ema").replace(num_epoch=1, batch_size=8, num_embeddings=8, pictures=0)
+    data = work / "data"
+    data.mkdir()
+    for number, image in enumerate(images):
+        write_png(data / f"{number}.png", image)
+    dataset = load_folder(data)
+    small = {"num_epoch": 1, "batch_size": 8, "pictures": 0}
+    recipe: Recipe = get_recipe("ema").replace(data=str(data), num_embeddings=8, **small)
     run = work / "run"
     with contextlib.redirect_stdout(io.StringIO()):
         Training(recipe, dataset, run).run()
-    export_run(run)
+        export_run(run)
+        codes = encode_dataset(Predictor(run), dataset)
+        Loop(CodePrior(PriorRecipe(width=8, layers=1, heads=2, **small), codes), run / "prior").run()
+    export_prior(run, codes)
     bare = work / "bare"  # without a manifest, MXNet has to cope with the damage
     shutil.copytree(run / "model", bare / "model")
     pictures = work / "pictures"
@@ -226,7 +238,11 @@ def make_targets(work: Path) -> List[Target]:
     shutil.copy(run / "recipe.json", texts / "recipe.json")
     mx.nd.waitall()
     encoder, decoder = "model/vqvae.Encoder/model_0_newest-", "model/vqvae.Decoder/model_0_newest-"
+    prior = "model/vqvae.Prior/model_0_newest"
     checkpoint = "checkpoints/0000.npz"
+    generate = ["generate", "{out}.png", "--count", "2", "--model", "{folder}"]
+    score = ["score", str(pictures), "-o", "{out}.csv", "--model", "{folder}"]
+    resume = ["prior", "{folder}", "--resume"]
     encode = ["encode", str(DIGIT), "--model", "{folder}"]
     show = ["train", "--recipe", "{file}", "--print-recipe"]
     reconstruct = ["reconstruct", str(DIGIT), "{out}.png", "--model", "{folder}"]
@@ -248,6 +264,13 @@ def make_targets(work: Path) -> List[Target]:
         Target("decoder graph", bare, f"{decoder}symbol.json", reconstruct, [*BYTES, *[change_json] * 4], True),
         Target("encoder parameters", bare, f"{encoder}0000.params", encode, BYTES, True),
         Target("decoder parameters", bare, f"{decoder}0000.params", reconstruct, BYTES, True),
+        Target("manifest of a prior", run, "manifest.json", generate, [*BYTES, change_json, change_json], True),
+        Target("signed parameters of a prior", run, f"{prior}-0000.params", generate, BYTES, True),
+        Target("prior parameters", bare, f"{prior}-0000.params", generate, BYTES, True),
+        Target("prior graph", bare, f"{prior}-symbol.json", score, [*BYTES, *[change_json] * 4]),
+        Target("prior checkpoint", run, f"prior/{checkpoint}", resume, [*BYTES, change_archive]),
+        Target("prior recipe", run, "prior/recipe.json", resume, [*BYTES, change_json]),
+        Target("prior step", bare, f"{prior}_step-symbol.json", generate, [*BYTES, *[change_json] * 4], True),
     ]
 
 

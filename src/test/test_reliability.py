@@ -31,7 +31,7 @@ def dataset_of(train, validation=None):
 
 
 def test_damaged_files_are_refused_or_read():
-    result = run_mutations(130, seed=1)
+    result = run_mutations(132, seed=1)
     assert result["faults"] == []
     assert result["ends"]["an error"] > 50 and result["ends"]["a result"] > 5
 
@@ -85,6 +85,10 @@ def test_codes_survive_text_and_other_text_is_refused(codes, content):
 
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
     assert kill_and_resume(tmp_path, kills=3, seed=1) == 3
+
+
+def test_a_killed_training_of_a_prior_ends_as_one_that_was_not(tmp_path):
+    assert kill_and_resume(tmp_path, kills=1, seed=5, prior=True) == 1
 
 
 def limited(kind, size):
