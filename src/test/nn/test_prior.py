@@ -235,6 +235,24 @@ def test_dropout_is_for_learning_alone(hybrid):
     np.testing.assert_array_equal(found, logits_of(without, codes, labels))
 
 
+@pytest.mark.parametrize("site", ["embedding", "attention", "network"])
+def test_what_each_part_adds_is_dropped(site):
+    prior = make_prior(layers=1, dropout=0.5)
+    layer, codes = prior.layers[0], make_codes(prior)
+    parts = {
+        "embedding": [prior.before, prior.place, prior.label],
+        "attention": [layer.attention],
+        "network": [layer.output],
+    }
+    parts.pop(site)
+    for block in sum(parts.values(), []):  # all else is zero, dropped or not
+        for parameter in block.collect_params().values():
+            parameter.set_data(mx.nd.zeros(parameter.shape))
+    with autograd.train_mode():
+        first, second = (logits_of(prior, *codes) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-2
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [
