@@ -277,6 +277,19 @@ def test_who_is_learnt_without_a_class_is_drawn_from_the_epochs_generator(tmp_pa
     assert without == 0 if no_class == 0 else 60 < without < 120
 
 
+def test_an_update_is_a_step_down_the_mean_over_the_images():
+    recipe = SMALL.replace(optimizer="sgd", learning_rate=0.1, batch_size=150, no_class=0.0, num_epoch=1)
+    trained = CodePrior(recipe, ruled_dataset())
+    codes, labels = trained.dataset.train
+    shares = np.exp(log_likelihoods(trained.model(mx.nd.array(codes), mx.nd.array(labels)).asnumpy()))
+    gradient = (shares.sum(axis=(0, 1)) - np.bincount(codes.ravel(), minlength=K)) / np.log(2) / 150
+    before = trained.model.logits.bias.data().asnumpy()
+    trained.step(np.arange(150), trained.meter(), np.random.RandomState(0))
+    moved = trained.model.logits.bias.data().asnumpy() - before
+    np.testing.assert_allclose(moved, -0.1 * gradient, rtol=1e-3, atol=1e-6)
+    assert np.abs(gradient).max() > 0.05
+
+
 def test_running_metrics_are_those_of_the_updates(tmp_path):
     training = loop(tmp_path / "run", num_epoch=1, no_class=0.5, dropout=0.3)
     update, told = BitsMeter.update, []
