@@ -9,7 +9,7 @@ digits. Draws a picture of samples, one of completions and one of samples beside
 import argparse
 import importlib.metadata
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import List, Tuple
 
 import numpy as np
 from dlcr import PHOTOS
@@ -24,10 +24,7 @@ from vqvae_gluon.plots import draw_rows
 from vqvae_gluon.runtime import use_all_cores
 
 #: Temperature and top-k.
-SETTINGS: Tuple[Tuple[float, int], ...] = (
-    *((1.0, 0), (0.9, 0), (0.8, 0), (0.7, 0), (0.6, 0), (0.5, 0)),
-    *((1.0, 8), (0.8, 8)),
-)
+SETTINGS: Tuple[Tuple[float, int], ...] = ((1.0, 0), (0.9, 0), (0.8, 0), (1.0, 8), (0.8, 8))
 COLUMNS = 10
 NEAREST = 10
 SEED = 0
@@ -126,16 +123,15 @@ def draw(sampler: Sampler, data: Dataset, folder: Path) -> None:
 
 
 def _completions(sampler: Sampler, data: Dataset) -> List[Tuple[str, np.ndarray]]:
-    codes = sampler.predictor.encode(data.test.images[:COLUMNS])
-    height, rows = len(codes[0]), len(codes[0]) // 2
-    pictures: Dict[str, List[np.ndarray]] = {"original": list(data.test.images[:COLUMNS]), "what is given": []}
-    for one in codes:
-        given = sampler.predictor.decode(np.concatenate([one[:rows], np.repeat(one[:1], height - rows, axis=0)])[None])
-        pictures["what is given"].append(to_bytes(given)[0])
-        for number, drawn in enumerate(sampler.sample(3, seed=SEED, given=one[:rows])):
-            image = to_bytes(sampler.predictor.decode(drawn[None]))[0]
-            pictures.setdefault(f"seed {SEED}, image {number}", []).append(image)
-    return [(title, np.stack(images)) for title, images in pictures.items()]
+    originals = data.test.images[:COLUMNS]
+    codes = sampler.predictor.encode(originals)
+    height, rows = codes.shape[1], codes.shape[1] // 2
+    given = to_bytes(sampler.predictor.decode(codes))
+    given[:, :, rows * given.shape[2] // height :] = 128
+    drawn = [sampler.sample(3, seed=SEED, given=one[:rows]) for one in codes]
+    completed = [to_bytes(sampler.predictor.decode(np.stack(images))) for images in zip(*drawn)]
+    titles = ("original", "what is given", *(f"seed {SEED}, image {number}" for number in range(len(completed))))
+    return list(zip(titles, (originals, given, *completed)))
 
 
 def nearest(images: np.ndarray, data: Dataset) -> np.ndarray:

@@ -212,6 +212,13 @@ vqvae::SampleSettings sample_settings(vqvae::Sampler& sampler, const Options& op
   return settings;
 }
 
+/// Whether somebody asked the program to end.
+volatile std::sig_atomic_t is_stopped = 0;
+void stop(int /*number*/) { is_stopped = 1; }
+
+/// Ends a command of which nothing is to be left.
+struct Stopped {};
+
 void generate(const Options& options) {
   const bool to_file = options.words.size() == 2;
   if (options.codes && to_file) {
@@ -228,7 +235,12 @@ void generate(const Options& options) {
   vqvae::Sampler sampler(options.value("--model", VQVAE_PRETRAINED));
   const vqvae::SampleSettings settings = sample_settings(sampler, options);
   if (to_file) {
-    vqvae::write_images(sampler, settings, options.words[1]);
+    for (const int number : {SIGINT, SIGTERM}) {
+      if (std::signal(number, stop) == SIG_IGN) std::signal(number, SIG_IGN);  // as under nohup
+    }
+    vqvae::write_images(sampler, settings, options.words[1], [] {
+      if (is_stopped != 0) throw Stopped{};
+    });
     return;
   }
   const unsigned width = sampler.codec().codes_shape()[1];
@@ -282,6 +294,9 @@ int main(int count, char** values) {
       std::cerr << run(options);
     }
     return 0;
+  } catch (const Stopped&) {
+    std::cerr << "vqvae: stopped\n";
+    return 130;
   } catch (const std::bad_alloc&) {
     std::cerr << "vqvae: error: there is not enough memory for this\n";
     return 2;

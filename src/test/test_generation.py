@@ -8,12 +8,13 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import CLASSES, COMMAND, DIGITS, SMALL_PRIOR, run_cpp, run_python
+from conftest import CLASSES, COMMAND, DIGITS, PROGRAM, SMALL_PRIOR, run_cpp, run_python
 from mutations import Worker
 from vqvae_gluon.data.image_file import read_pixels
 from vqvae_gluon.deploy.artifacts import PARAMETERS, STEP, SYMBOL, load_arrays
@@ -509,3 +510,18 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, p
         assert tuple(worker.run(command)) == (0, "")
     assert {PRIOR, "prior/metrics.csv"} <= set(contents(runs[0]))
     assert contents(runs[0]) == contents(runs[1])
+
+
+@pytest.mark.parametrize("program", [COMMAND, PROGRAM], ids=["python", "cpp"])
+def test_a_stopped_folder_of_images_leaves_nothing(prior_run, tmp_path, program):
+    command = text_of([program, "generate", tmp_path / "many/", "--count", "1000000", "--model", prior_run])
+    command[2] += "/"
+    drawing = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".decoding-*/images/0000020.png")):
+        assert time.monotonic() < deadline and drawing.poll() is None
+        time.sleep(0.05)
+    drawing.send_signal(signal.SIGTERM)
+    assert drawing.wait(60) == 130
+    assert drawing.stderr.read() == b"vqvae: stopped\n"
+    assert list(tmp_path.iterdir()) == []
