@@ -24,7 +24,7 @@ from vqvae_gluon.plots import draw_rows
 from vqvae_gluon.runtime import use_all_cores
 
 #: Temperature and top-k.
-SETTINGS: Tuple[Tuple[float, int], ...] = ((1.0, 0), (0.9, 0), (0.8, 0), (1.0, 8), (1.0, 4), (0.8, 8))
+SETTINGS: Tuple[Tuple[float, int], ...] = ((1.0, 0), (0.9, 0), (0.8, 0), (1.0, 8), (0.9, 5), (0.8, 8))
 COLUMNS = 10
 NEAREST = 10
 SEED = 0
