@@ -50,10 +50,14 @@ def top_k_fault(given: object, num_embeddings: int) -> str:
 
 def check_settings(temperature: float, top_k: int, num_embeddings: int) -> None:
     """Raise VQVAEError for a temperature or a top-k that is out of range."""
-    if not (temperature == 0 or COLDEST <= temperature <= HOTTEST):
-        raise VQVAEError(temperature_fault(f"{temperature:g}"))
-    if not 0 <= top_k <= num_embeddings:
+    if not _is_number(temperature) or not (temperature == 0 or COLDEST <= temperature <= HOTTEST):
+        raise VQVAEError(temperature_fault(f"{temperature:g}" if _is_number(temperature) else temperature))
+    if not isinstance(top_k, (int, np.integer)) or isinstance(top_k, bool) or not 0 <= top_k <= num_embeddings:
         raise VQVAEError(top_k_fault(top_k, num_embeddings))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, top_k: int) -> np.ndarray:

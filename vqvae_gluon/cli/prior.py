@@ -20,14 +20,16 @@ def add(commands: argparse._SubParsersAction) -> None:
         "prior",
         help="train a prior for a trained model, so that it can generate",
         description="Encode the data set of a run with its model, learn how the codes are composed, select the epoch "
-        "with the lowest validation bits and export it beside the encoder. RUN/prior/ then holds metrics.csv, "
-        "loss_graph.png, samples, and checkpoints/ with the newest and the best epoch.",
+        "with the lowest validation bits, given the class if there are classes, and export it beside the encoder. "
+        "RUN/prior/ then holds metrics.csv, loss_graph.png, samples, and checkpoints/ with the newest and the best "
+        "epoch; remove it to train another prior.",
     )
     prior.add_argument("folder", metavar="RUN", help="folder of a 'vqvae train' run")
     prior.add_argument(
         "--recipe",
         help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, that of RUN/prior)",
     )
+    prior.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
     prior.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN/prior, if any")
     prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     if not model.manifest.is_file():
         raise VQVAEError(f"{run_folder}: holds no manifest.json, which names the data; give a run of vqvae train")
     predictor = Predictor(model.path)
-    dataset = encode_dataset(predictor, load_origin(model, predictor), recipe.classes == "auto")
+    dataset = encode_dataset(predictor, load_origin(model, predictor, options.data), recipe.classes == "auto")
     trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
     training = Loop(trained, run_folder / FOLDER, options.resume)
     manifest = find_prior_export(run_folder, dataset) if training.finished else None

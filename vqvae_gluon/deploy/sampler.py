@@ -181,7 +181,8 @@ class Sampler:
             raise VQVAEError(
                 f"rows of codes were given with shape {given.shape}: the model takes from 1 to {height} rows of {width}"
             )
-        rest = np.zeros((height - len(given), width), np.int64)
+        # The first code fills up the rows that are not looked at.
+        rest = np.full((height - len(given), width), given[0, 0])
         return self.predictor.as_codes(np.concatenate([given, rest])[None])[0, : len(given)]
 
 

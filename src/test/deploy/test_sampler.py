@@ -278,6 +278,8 @@ def test_completion_keeps_the_rows_and_draws_the_rest_as_before(trained):
         ({"temperature": float("inf")}, "temperature was given as inf"),
         ({"temperature": 9e-4}, "or from 0.001 to 1000"),
         ({"top_k": -1}, "top-k was given as -1"),
+        ({"top_k": None}, "top-k was given as None"),
+        ({"temperature": None}, "temperature was given as None"),
         ({"top_k": 9}, "it must be from 1 to 8, or 0 for all codes"),
         ({"label": "one"}, "class one was given: the prior was trained on 50%, größer, one, two"),
         ({"label": 3}, "class 3 was given"),
@@ -286,7 +288,7 @@ def test_completion_keeps_the_rows_and_draws_the_rest_as_before(trained):
         ({"given": np.zeros((5, 4), int)}, "from 1 to 4 rows of 4"),
         ({"given": np.zeros((1, 3), int)}, "from 1 to 4 rows of 4"),
         ({"given": np.zeros(4, int)}, "from 1 to 4 rows of 4"),
-        ({"given": np.full((1, 4), 8)}, "the model has 0 to 7"),
+        ({"given": np.full((1, 4), 8)}, "codes were given from 8 to 8: the model has 0 to 7"),
         ({"given": np.zeros((1, 4))}, "give integers"),
     ],
 )
