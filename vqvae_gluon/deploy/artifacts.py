@@ -106,15 +106,17 @@ def pretrained_folder() -> Path:
 
 
 class ModelFolder(NamedTuple):
-    """Where an exported model lies: ``path`` holds a folder for each component, ``<package>.<Component>``.
-
-    ``prior`` is empty where there is none.
-    """
+    """Where an exported model lies: ``path`` holds a folder for each component, ``<package>.<Component>``."""
 
     path: Path
     encoder: str
     decoder: str
-    prior: str = ""
+
+    @property
+    def prior(self) -> str:
+        """The folder of the prior beside them; empty where there is none."""
+        part = prior_part(self.encoder)
+        return part if (self.path / part).is_dir() else ""
 
     @property
     def manifest(self) -> Path:
@@ -143,8 +145,7 @@ def find_model(folder: Optional[Union[str, Path]] = None) -> ModelFolder:
             names = ", ".join(encoder for encoder, _ in pairs)
             raise VQVAEError(f"{candidate}: holds several models ({names}); leave one of them there")
         if pairs:
-            prior = prior_part(pairs[0][0])
-            return ModelFolder(candidate, *pairs[0], prior if (candidate / prior).is_dir() else "")
+            return ModelFolder(candidate, *pairs[0])
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
 
 

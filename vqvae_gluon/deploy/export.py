@@ -172,7 +172,7 @@ def find_export(folder: Path) -> Optional[Dict[str, Any]]:
     best, last = best_and_last(folder, AUTOENCODER)
     components = get_model(best.recipe.model, **best.recipe.model_settings()).components
     path = folder / "manifest.json"
-    manifest = _manifest(best, last, folder / "model", components, read_manifest(path).get("prior"))
+    manifest = _manifest(best, last, folder / "model", components, _known_prior(path))
     if f"model/{components.encoder}/{LOSS}" not in manifest["files"]:
         return None  # an earlier version exported no losses
     return manifest if path.is_file() and path.read_bytes() == to_json(manifest) else None
@@ -205,6 +205,15 @@ def read_manifest(path: Path) -> Dict[str, Any]:
     return manifest
 
 
+def _known_prior(path: Path) -> Optional[Dict[str, Any]]:
+    """Return what a manifest says of a prior, or nothing; one that is damaged says nothing, and is written anew."""
+    try:
+        prior = read_manifest(path).get("prior")
+    except VQVAEError:
+        return None
+    return prior if isinstance(prior, dict) else None
+
+
 def to_json(manifest: Dict[str, Any]) -> bytes:
     """Return a manifest as it is written."""
     return (json.dumps(manifest, indent=2) + "\n").encode()
@@ -231,9 +240,9 @@ def digests(model: Path) -> Dict[str, str]:
 def _keep_prior(folder: Path, staged: Path, components: ComponentNames, model: VQVAE) -> Optional[Dict[str, Any]]:
     """Copy the prior of an earlier export of the same codebook, if any, and return what the manifest says of it."""
     part = prior_part(components.encoder)
-    prior = read_manifest(folder / "manifest.json").get("prior")
+    prior = _known_prior(folder / "manifest.json")
     digest = codebook_digest(model.quantizer.embeddings.data().asnumpy())
-    if not (isinstance(prior, dict) and prior.get("codebook") == digest and (folder / "model" / part).is_dir()):
+    if not (prior and prior.get("codebook") == digest and (folder / "model" / part).is_dir()):
         return None
     shutil.copytree(folder / "model" / part, staged / part)
     return prior
