@@ -186,9 +186,17 @@ vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
   if (!rows || *rows < 1 || *rows > shape[0]) {
     throw vqvae::Error("rows was given as " + text + ": it must be from 1 to " + std::to_string(shape[0]));
   }
-  vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true));
-  codes.resize(*rows * shape[1]);
-  return codes;
+  try {
+    vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true));
+    codes.resize(*rows * shape[1]);
+    return codes;
+  } catch (const vqvae::Error& error) {  // which recommends a flag that this command does not heed
+    std::string message = error.what();
+    const std::string advice = " or leave out --strict";
+    const std::size_t found = message.find(advice);
+    if (found != std::string::npos) message.erase(found, advice.size());
+    throw vqvae::Error(message);
+  }
 }
 
 /// Return what is to be drawn; a number that is none is refused in the words of one out of range.

@@ -103,7 +103,10 @@ def _first_rows(options: argparse.Namespace, sampler: "Sampler") -> Any:
     if rows is None or not 1 <= rows <= height:
         raise VQVAEError(f"rows was given as {options.rows}: it must be from 1 to {height}")
     sampler.predictor.strict = True
-    return sampler.predictor.encode(options.complete)[0, :rows]
+    try:
+        return sampler.predictor.encode(options.complete)[0, :rows]
+    except VQVAEError as error:  # which recommends a flag that this command does not have
+        raise VQVAEError(str(error).replace(" or leave out --strict", "")) from None
 
 
 def _number(text: str) -> float:
