@@ -2,8 +2,7 @@
 import dataclasses
 from typing import Any, Callable, Dict
 
-from ..errors import VQVAEError
-from .settings import Settings, require, setting
+from .settings import Settings, find_recipe, require, setting
 
 PRIOR_CHOICES = {
     "classes": ("auto", "none"),
@@ -43,12 +42,8 @@ class PriorRecipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in PRIOR_CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {', '.join(choices)}")
-        for name in (field.name for field in dataclasses.fields(self) if field.type is int):
-            value, least = getattr(self, name), int(name in _POSITIVE)
-            require(value >= least, name, value, "at least 1" if least else "0 or more")
+        self.check_choices(PRIOR_CHOICES)
+        for name, value in self.check_counts(_POSITIVE):
             most = _LARGEST.get(name, 2**31 - 1)
             require(value <= most, name, value, f"at most {most}")
         require(self.width % self.heads == 0, "width", self.width, f"a multiple of the {self.heads} heads")
@@ -63,7 +58,7 @@ class PriorRecipe(Settings):
 
 _RECIPES: Dict[str, Callable[[], PriorRecipe]] = {
     "prior": PriorRecipe,
-    # Recognizable digits within minutes.
+    # A first look.
     "prior-quick": lambda: PriorRecipe(num_epoch=2, dropout=0.0),
 }
 #: The names :func:`get_prior_recipe` knows.
@@ -72,6 +67,4 @@ PRIOR_RECIPES = tuple(_RECIPES)
 
 def get_prior_recipe(name: str) -> PriorRecipe:
     """Return the recipe called ``name``; raise VQVAEError, with the list, for an unknown one."""
-    if name not in _RECIPES:
-        raise VQVAEError(f"unknown recipe {name!r}: choose one of {', '.join(PRIOR_RECIPES)}")
-    return _RECIPES[name]()
+    return find_recipe(_RECIPES, name)

@@ -5,8 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..emadl import OWN_PROJECT, Texts
-from ..errors import VQVAEError
-from .settings import Settings, require, setting
+from .settings import Settings, find_recipe, require, setting
 
 if TYPE_CHECKING:
     from ..emadl.project import Project
@@ -74,13 +73,8 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                listed = ", ".join(map(str, choices))
-                raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
-        for name in (field.name for field in dataclasses.fields(self) if field.type is int):
-            value, least = getattr(self, name), int(name in _POSITIVE)
-            require(value >= least, name, value, "at least 1" if least else "0 or more")
+        self.check_choices(CHOICES)
+        for name, value in self.check_counts(_POSITIVE):
             if name in _WIDTHS:
                 require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
             require(value < 2**31, name, value, "below 2^31")
@@ -156,6 +150,4 @@ RECIPES = tuple(_RECIPES)
 
 def get_recipe(name: str) -> Recipe:
     """Return the recipe called ``name``; raise VQVAEError, with the list, for an unknown one."""
-    if name not in _RECIPES:
-        raise VQVAEError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    return _RECIPES[name]()
+    return find_recipe(_RECIPES, name)

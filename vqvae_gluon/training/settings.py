@@ -2,7 +2,7 @@
 import dataclasses
 import difflib
 import json
-from typing import Any, Dict, List, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple, Type, TypeVar
 
 from ..errors import VQVAEError
 from ..files import parse_json
@@ -31,6 +31,20 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field, getattr(self, field.name))
+
+    def check_choices(self, choices: Dict[str, Tuple[Any, ...]]) -> None:
+        """Raise VQVAEError for a setting whose value is none of its choices."""
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                listed = ", ".join(map(str, allowed))
+                raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
+
+    def check_counts(self, positive: Sequence[str]) -> Iterator[Tuple[str, int]]:
+        """Yield the name and the value of each whole number; raise VQVAEError if it is below 0, or 1 where positive."""
+        for name in (field.name for field in dataclasses.fields(self) if field.type is int):
+            value, least = getattr(self, name), int(name in positive)
+            require(value >= least, name, value, "at least 1" if least else "0 or more")
+            yield name, value
 
     def replace(self: Self, **settings: Any) -> Self:
         """Return the same with some settings changed; raise VQVAEError for an unknown one."""
@@ -79,6 +93,13 @@ class Settings:
             for name, value in dataclasses.asdict(self).items()
             if value != theirs[name]
         ]
+
+
+def find_recipe(recipes: Dict[str, Callable[[], Self]], name: str) -> Self:
+    """Return the recipe called ``name``; raise VQVAEError, with the list, for an unknown one."""
+    if name not in recipes:
+        raise VQVAEError(f"unknown recipe {name!r}: choose one of {', '.join(recipes)}")
+    return recipes[name]()
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
