@@ -14,7 +14,7 @@ from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
 from .loop import Loop
 from .loss import Objective, Part
-from .optimizer import build_trainer
+from .optimizer import build_trainer, check_batches
 from .recipe import Recipe
 from .trained import Kind
 
@@ -215,12 +215,7 @@ class Autoencoder:
                     f"the {name} split holds {images.dtype} images of shape {images.shape}: "
                     f"the recipe asks for uint8 of (N, {', '.join(map(str, expected))})"
                 )
-        count = len(self.dataset.train.images)
-        if (count % self.recipe.batch_size or self.recipe.batch_size) < len(self.ctx):
-            raise VQVAEError(
-                f"the last of the batches of {self.recipe.batch_size} from {count} images is smaller "
-                f"than the {len(self.ctx)} devices: choose another batch size"
-            )
+        check_batches(self.examples, self.recipe.batch_size, len(self.ctx))
 
     def _build_model(self) -> VQVAE:
         recipe = self.recipe

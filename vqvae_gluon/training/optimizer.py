@@ -8,6 +8,7 @@ from gluoncv.utils import LRScheduler
 from mxnet import gluon
 from mxnet.gluon import Block
 
+from ..errors import VQVAEError
 from .checkpoint import damaged
 
 
@@ -25,6 +26,15 @@ def build_trainer(model: Block, optimizer: str, learning_rate: float, schedule: 
         kvstore="device",
         update_on_kvstore=False,
     )
+
+
+def check_batches(examples: int, batch_size: int, devices: int) -> None:
+    """Raise VQVAEError if the last batch of an epoch leaves a device without an example."""
+    if (examples % batch_size or batch_size) < devices:
+        raise VQVAEError(
+            f"the last of the batches of {batch_size} from {examples} images is smaller "
+            f"than the {devices} devices: choose another batch size"
+        )
 
 
 def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:

@@ -10,10 +10,9 @@ from mxnet.gluon import HybridBlock
 
 from ..data import batches
 from ..data.codes import CodesDataset
-from ..errors import VQVAEError
 from ..nn.prior import Prior, PriorStep
 from ..sampling import sample_codes
-from .optimizer import build_trainer
+from .optimizer import build_trainer, check_batches
 from .prior_recipe import PriorRecipe
 from .trained import Kind
 
@@ -106,7 +105,7 @@ class CodePrior:
         self.fingerprint = self.dataset.fingerprint()
         self._decode = decode
         self._no_class = len(self.dataset.classes)
-        self._check_batches()
+        check_batches(self.examples, recipe.batch_size, len(self.ctx))
         self.model = self._build_model()
         self.objective = PriorObjective(self.model)
         self.objective.hybridize(static_alloc=True, static_shape=True)
@@ -138,8 +137,10 @@ class CodePrior:
     def measure(self, split: str) -> Dict[str, float]:
         meter = self.meter()
         codes, labels = self.dataset.split(split)
+        without = np.full_like(labels, self._no_class)
+        ways = (labels, without) if self._no_class else (without,)
         for chosen in batches(np.arange(len(codes)), _EVALUATION_BATCH):
-            for given in (labels[chosen], np.full(len(chosen), self._no_class)):
+            for given in (way[chosen] for way in ways):
                 arrays = (_to_array(array).as_in_context(self.ctx[0]) for array in (codes[chosen], given))
                 meter.update(self.objective(*arrays).asnumpy(), given != self._no_class)
         return meter.summary()
@@ -178,13 +179,6 @@ class CodePrior:
         from ..plots import draw_loss
 
         draw_loss(path, rows, best_epoch, self.kind.selection, "bits an image, given its class")
-
-    def _check_batches(self) -> None:
-        if (self.examples % self.recipe.batch_size or self.recipe.batch_size) < len(self.ctx):
-            raise VQVAEError(
-                f"the last of the batches of {self.recipe.batch_size} from {self.examples} images is smaller "
-                f"than the {len(self.ctx)} devices: choose another batch size"
-            )
 
     def _build_model(self) -> Prior:
         dataset = self.dataset
