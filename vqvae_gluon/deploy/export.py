@@ -231,12 +231,6 @@ def describe_training(best: Checkpoint, last: Checkpoint) -> Dict[str, Any]:
     }
 
 
-def digests(model: Path) -> Dict[str, str]:
-    """Return the SHA-256 of all files of a model's folder, by their path from the folder around it."""
-    files = sorted(path for path in model.rglob("*") if path.is_file())
-    return {path.relative_to(model.parent).as_posix(): sha256(path) for path in files}
-
-
 def _keep_prior(folder: Path, staged: Path, components: ComponentNames, model: VQVAE) -> Optional[Dict[str, Any]]:
     """Copy the prior of an earlier export of the same codebook, if any, and return what the manifest says of it."""
     part = prior_part(components.encoder)
@@ -268,16 +262,18 @@ def _manifest(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "files": digests(model),
     }
-    return add_prior(manifest, prior, model) if prior else manifest
+    return add_files(manifest, model, prior)
 
 
-def add_prior(manifest: Dict[str, Any], prior: Dict[str, Any], model: Path) -> Dict[str, Any]:
-    """Return the manifest of a model's folder with what it says of a prior, and the folder's files as they are."""
-    components = dict(manifest["components"])
-    components["prior"] = prior_part(components["encoder"])
-    return {**manifest, "components": components, "files": digests(model), "prior": prior}
+def add_files(manifest: Dict[str, Any], model: Path, prior: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """Return a manifest with the SHA-256 of each file in a model's folder and, if given, what is said of its prior."""
+    files = sorted(path for path in model.rglob("*") if path.is_file())
+    manifest = {**manifest, "files": {path.relative_to(model.parent).as_posix(): sha256(path) for path in files}}
+    if prior:
+        part = prior_part(manifest["components"]["encoder"])
+        manifest.update(components={**manifest["components"], "prior": part}, prior=prior)
+    return manifest
 
 
 def _use_plain_form(block: Block) -> None:

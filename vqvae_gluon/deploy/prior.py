@@ -17,7 +17,7 @@ from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
 from ..training.prior import PRIOR
 from .artifacts import PARAMETERS, STEP, SYMBOL, ModelFolder, codebook_digest, find_model, load_arrays, prior_part
-from .export import add_prior, best_and_last, describe_training, name_heads, read_manifest, to_json
+from .export import add_files, best_and_last, describe_training, name_heads, read_manifest, to_json
 from .predictor import Predictor
 
 #: Where a run keeps the training of its prior.
@@ -101,7 +101,7 @@ def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: 
     manifest = read_manifest(folder.manifest)
     # The first version named no components.
     manifest.setdefault("components", {"encoder": folder.encoder, "decoder": folder.decoder})
-    return add_prior(manifest, about, folder.path)
+    return add_files(manifest, folder.path, about)
 
 
 def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
