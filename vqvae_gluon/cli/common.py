@@ -4,10 +4,11 @@ import contextlib
 import dataclasses
 import json
 import re
+import shlex
 import sys
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
 from ..runtime import printing, quiet_libraries
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..deploy.predictor import Predictor
+    from ..training.loop import Loop
     from ..training.recipe import Recipe
     from ..training.settings import Settings
 
@@ -75,12 +77,45 @@ def with_flags(recipe: AnyRecipe, options: argparse.Namespace) -> AnyRecipe:
 
 def read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
     """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
-    from ..files import read_bytes
     from ..training.recipe import Recipe, get_recipe
 
+    return read_settings(name, options, Recipe, get_recipe)
+
+
+def read_settings(
+    name: str, options: argparse.Namespace, recipe_class: Type[AnyRecipe], find: Callable[[str], AnyRecipe]
+) -> AnyRecipe:
+    """Return what ``find`` knows as ``name``, or the recipe of a JSON file, with the settings given as flags."""
+    from ..files import read_bytes
+
     if name.endswith(".json"):
-        return with_flags(Recipe.from_json(read_bytes(name).decode("utf-8", "replace"), name), options)
-    return with_flags(get_recipe(name), options)
+        return with_flags(recipe_class.from_json(read_bytes(name).decode("utf-8", "replace"), name), options)
+    return with_flags(find(name), options)
+
+
+def train_and_export(
+    training: "Loop",
+    again: List[str],
+    find_export: Callable[[], Optional[Dict[str, Any]]],
+    export: Callable[[], Dict[str, Any]],
+) -> Dict[str, Any]:
+    """Train to the end and export, unless both are done; return the manifest.
+
+    Stopped, raise KeyboardInterrupt that says how to go on: by the command ``again``.
+    """
+    folder = training.folder
+    manifest = find_export() if training.finished else None
+    if manifest:
+        print_text(f"{folder}: all {training.recipe.num_epoch} epochs are trained and exported already")
+        return manifest
+    if training.epoch:
+        print_text(f"{folder}: going on at epoch {training.epoch}")
+    try:
+        training.run()
+        return export()
+    except KeyboardInterrupt:
+        place = "before the export" if training.finished else f"in epoch {training.epoch}"
+        raise KeyboardInterrupt(f"stopped {place}; go on: {shlex.join(again)}") from None
 
 
 def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], Any]]:

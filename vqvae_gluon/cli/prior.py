@@ -1,12 +1,12 @@
 """``vqvae prior``: learn how the codes of a model are composed."""
 import argparse
 import json
-import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
 from ..errors import VQVAEError
-from .common import add_settings, print_text, with_flags
+from .common import add_settings, print_text, read_settings, train_and_export
 
 if TYPE_CHECKING:
     from ..training.prior_recipe import PriorRecipe
@@ -63,36 +63,20 @@ def run(options: argparse.Namespace) -> None:
     dataset = encode_dataset(predictor, load_origin(model, predictor, options.data), recipe.classes == "auto")
     trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
     training = Loop(trained, run_folder / FOLDER, options.resume)
-    manifest = find_prior_export(run_folder, dataset) if training.finished else None
-    if manifest:
-        print_text(f"{run_folder / FOLDER}: all {recipe.num_epoch} epochs are trained and exported already")
-        _print_manifest(manifest, model.path, options.json)
-        return
-    if training.epoch:
-        print_text(f"{run_folder / FOLDER}: going on at epoch {training.epoch}")
-    try:
-        training.run()
-        manifest = export_prior(run_folder, dataset)
-    except KeyboardInterrupt:
-        again = shlex.join(["vqvae", "prior", str(options.folder), "--resume"])
-        place = "before the export" if training.finished else f"in epoch {training.epoch}"
-        raise KeyboardInterrupt(f"stopped {place}; go on: {again}") from None
+    again = ["vqvae", "prior", str(options.folder), "--resume"]
+    steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))
+    manifest = train_and_export(training, again, *steps)
     _print_manifest(manifest, model.path, options.json)
 
 
 def _read_recipe(options: argparse.Namespace) -> "PriorRecipe":
-    from ..files import read_bytes
     from ..training.prior_recipe import PriorRecipe, get_prior_recipe
 
     name = options.recipe or "prior"
     interrupted = Path(options.folder, "prior", "recipe.json")
     if options.resume and not options.recipe and interrupted.exists():
         name = str(interrupted)
-    if name.endswith(".json"):
-        recipe = PriorRecipe.from_json(read_bytes(name).decode("utf-8", "replace"), name)
-    else:
-        recipe = get_prior_recipe(name)
-    return with_flags(recipe, options)
+    return read_settings(name, options, PriorRecipe, get_prior_recipe)
 
 
 def _print_manifest(manifest: Dict[str, Any], model: Path, as_json: bool) -> None:

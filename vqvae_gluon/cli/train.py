@@ -1,11 +1,11 @@
 """``vqvae train``: train a model and export its best epoch."""
 import argparse
-import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
 
 from ..errors import VQVAEError
-from .common import add_settings, print_manifest, print_text, read_recipe, tell, with_flags
+from .common import add_settings, print_manifest, print_text, read_recipe, tell, train_and_export, with_flags
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -54,20 +54,8 @@ def run(options: argparse.Namespace) -> None:
     contexts = parse_contexts(options.ctx or context)
     dataset = load_dataset(**recipe.data_settings())
     training = Training(recipe, dataset, folder, contexts, options.resume)
-    manifest = find_export(folder) if training.finished else None
-    if manifest:
-        print_text(f"{folder}: all {recipe.num_epoch} epochs are trained and exported already")
-        print_manifest(manifest, folder, options.json)
-        return
-    if training.epoch:
-        print_text(f"{folder}: going on at epoch {training.epoch}")
-    try:
-        training.run()
-        manifest = export_run(folder)
-    except KeyboardInterrupt:
-        again = shlex.join(["vqvae", "train", "--output", str(folder), "--resume"])
-        place = "before the export" if training.finished else f"in epoch {training.epoch}"
-        raise KeyboardInterrupt(f"stopped {place}; go on: {again}") from None
+    again = ["vqvae", "train", "--output", str(folder), "--resume"]
+    manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))
     print_manifest(manifest, folder, options.json)
 
 
