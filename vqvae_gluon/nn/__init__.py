@@ -1,8 +1,9 @@
 """Hybrid blocks; they know nothing of data or training."""
+from .averages import CodebookAverages
 from .branches import Branches
 from .inception_resnet import InceptionResNetV2Encoder
 from .prior import Prior
-from .quantizer import CodebookAverages, Quantized, VectorQuantizer
+from .quantizer import Quantized, VectorQuantizer
 from .reduction import DenseLayerChannelReduction, PointwiseReduction
 from .residual import ResidualDecoder, ResidualEncoder
 from .up_convolution import UpConvolution

@@ -3,7 +3,7 @@
 Source: van den Oord et al., "Neural Discrete Representation Learning" (2017); EMADL layer
 ``VectorQuantize(num_embeddings, beta)``.
 """
-from typing import Dict, NamedTuple, Sequence
+from typing import NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -60,18 +60,6 @@ def mean_square(F, differences):
     return F.mean(F.square(differences), axis=(1, 2, 3))
 
 
-def vector_sums(F, z, codes, num_embeddings: int, embedding_dim: int):
-    """Return (K, D + 1): the sum of the vectors of each code and, last, how many there are.
-
-    ``z`` (N, D, H, W) are the vectors, ``codes`` (N, H, W) their codes. The one-hot codes (K, V) times the vectors
-    (V, D + 1), of which the last number is one: ``FullyConnected`` multiplies faster than ``dot``.
-    """
-    one_hot = F.one_hot(F.reshape(codes, shape=(-1,)), num_embeddings)
-    ones = F.ones_like(F.slice_axis(z, axis=1, begin=0, end=1))
-    vectors = F.reshape(F.transpose(F.concat(z, ones, dim=1), axes=(1, 0, 2, 3)), shape=(0, -1))
-    return F.FullyConnected(F.transpose(one_hot), vectors, num_hidden=embedding_dim + 1, no_bias=True)
-
-
 class VectorQuantizer(HybridBlock):
     """Replace each D-vector of a (N, D, H, W) float32 map by its nearest codebook row.
 
@@ -89,7 +77,7 @@ class VectorQuantizer(HybridBlock):
         D, the length of a row and the channels of z.
     update : {'gradient', 'ema'}
         'gradient' trains the codebook through ``codebook_loss`` (EMADL). 'ema' takes the codebook
-        out of the gradient; a :class:`CodebookAverages` then moves it.
+        out of the gradient; :class:`vqvae_gluon.nn.CodebookAverages` then move it.
 
     Raises
     ------
@@ -174,128 +162,3 @@ class NearestRow(HybridBlock):
             codes = F.argmax(alike, axis=1, name="codes")
         rows = codebook_rows(F, codes, embeddings, *self._size)
         return rows, codes, mean_square(F, F.BlockGrad(rows) - z), mean_square(F, rows - F.BlockGrad(z))
-
-
-class CodebookAverages:
-    """Moves a codebook by exponential moving averages of the vectors assigned to each row.
-
-    Source: van den Oord et al. (2017), appendix A.1: N_k <- g N_k + (1-g) n_k,
-    m_k <- g m_k + (1-g) sum of the vectors of code k, e_k = m_k / N_k with N_k Laplace-smoothed.
-    A row whose average count falls under ``dead_below`` restarts at a random encoder output.
-
-    The counts (K,) and sums (K, D) are float64 NumPy arrays in vectors per batch; they are part of
-    a training, not of a model.
-
-    Parameters
-    ----------
-    quantizer : VectorQuantizer
-        One with ``update='ema'``, initialized.
-    decay : float
-        g in [0, 1).
-    epsilon : float
-        Laplace smoothing of the counts.
-    dead_below : float
-        Average vectors per batch, 0 or more, under which a row is dead; 0 replaces none.
-
-    Raises
-    ------
-    VQVAEError
-        For a quantizer with another update rule, and a decay or a ``dead_below`` out of range.
-    """
-
-    def __init__(
-        self,
-        quantizer: VectorQuantizer,
-        decay: float = 0.99,
-        epsilon: float = 1e-5,
-        dead_below: float = 1.0,
-    ) -> None:
-        if quantizer.update != "ema":
-            raise VQVAEError(
-                f"moving averages were asked for a quantizer with update={quantizer.update!r}: "
-                "build it with update='ema'"
-            )
-        if not 0 <= decay < 1:
-            raise VQVAEError(f"decay was given as {decay}: it must be in [0, 1)")
-        if not dead_below >= 0:
-            raise VQVAEError(f"dead_below was given as {dead_below}: it must be 0 or more")
-        self.quantizer = quantizer
-        self.decay = decay
-        self.epsilon = epsilon
-        self.dead_below = dead_below
-        self.counts = np.ones(quantizer.num_embeddings)
-        self.sums = self.codebook().astype(np.float64)
-
-    def codebook(self) -> np.ndarray:
-        """Return the (K, D) float32 codebook."""
-        embeddings = self.quantizer.embeddings
-        return embeddings.data(embeddings.list_ctx()[0]).asnumpy()
-
-    def start(self, z: np.ndarray, batch_size: int, rng: np.random.RandomState) -> None:
-        """Set the codebook to k-means centres of (N, D, H, W) encoder outputs.
-
-        The averages start as if a batch of ``batch_size`` images were distributed like z.
-        """
-        from scipy.cluster.vq import kmeans2
-
-        vectors = _as_vectors(z)
-        # Encoder outputs repeat (a digit's background), and k-means++ on fewer distinct vectors
-        # than rows would choose one twice.
-        distinct, repeats = np.unique(vectors, axis=0, return_counts=True)
-        if len(distinct) <= self.quantizer.num_embeddings:
-            raise VQVAEError(
-                f"k-means was given {len(distinct)} distinct vectors to start "
-                f"{self.quantizer.num_embeddings} embeddings: give more images or fewer embeddings"
-            )
-        centres, labels = kmeans2(
-            distinct.astype(np.float64),
-            self.quantizer.num_embeddings,
-            iter=10,
-            minit="++",
-            missing="warn",
-            seed=rng,
-        )
-        self.counts = np.bincount(labels, weights=repeats, minlength=len(centres)) * (batch_size / len(z))
-        self.counts = np.maximum(self.counts, self.dead_below)
-        self.sums = centres * self.counts[:, None]
-        self._write(centres)
-
-    def step(
-        self, sums: Sequence[mx.nd.NDArray], z: Sequence[mx.nd.NDArray], rng: np.random.RandomState
-    ) -> int:
-        """Take in one training batch and move the codebook.
-
-        ``z`` (N, D, H, W), the encoder's outputs, and ``sums`` (K, D + 1), what :func:`vector_sums` made of them and
-        their codes; one of each for every device. Returns the number of dead rows replaced.
-        """
-        added = sum(part.asnumpy() for part in sums)
-        self.counts = self.decay * self.counts + (1 - self.decay) * added[:, -1]
-        self.sums = self.decay * self.sums + (1 - self.decay) * added[:, :-1]
-        total = self.counts.sum()
-        smoothed = (self.counts + self.epsilon) / (total + len(self.counts) * self.epsilon) * total
-        codebook = self.sums / smoothed[:, None]
-
-        dead = np.flatnonzero(self.counts < self.dead_below)
-        if len(dead):
-            vectors = np.concatenate([_as_vectors(part.asnumpy()) for part in z])
-            codebook[dead] = vectors[rng.randint(len(vectors), size=len(dead))]
-            self.counts[dead] = self.dead_below
-            self.sums[dead] = codebook[dead] * self.dead_below
-        self._write(codebook)
-        return len(dead)
-
-    def state(self) -> Dict[str, np.ndarray]:
-        """Return the arrays a checkpoint must hold besides the codebook."""
-        return {"counts": self.counts.copy(), "sums": self.sums.copy()}
-
-    def restore(self, state: Dict[str, np.ndarray]) -> None:
-        """Take the arrays of :meth:`state` back."""
-        self.counts, self.sums = state["counts"].copy(), state["sums"].copy()
-
-    def _write(self, codebook: np.ndarray) -> None:
-        # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
-        self.quantizer.embeddings.set_data(mx.nd.from_numpy(codebook.astype(np.float32)))
-
-
-def _as_vectors(z: np.ndarray) -> np.ndarray:
-    return z.transpose(0, 2, 3, 1).reshape(-1, z.shape[1])

@@ -1,17 +1,21 @@
 """What is particular to the training of an autoencoder: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon
+from tqdm import tqdm
 
 from ..data import Dataset, batches, to_bytes, to_unit
 from ..errors import VQVAEError
 from ..metrics import CodeCounts
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
+from ..nn.averages import as_vectors
+from ..runtime import stop_if_asked
+from .kmeans import kmeans, vectors_needed
 from .loop import Loop
 from .loss import Objective, Part
 from .optimizer import build_trainer, check_batches
@@ -24,8 +28,8 @@ AUTOENCODER = Kind(
     selection="reconstruction",
 )
 
-_EVALUATION_BATCH = 100
-_KMEANS_IMAGES = 1000
+_EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # at most; 64 x 64 pixels have both
+_KMEANS_IMAGES = 100  # at least, however many vectors one has
 _COLUMNS = 8  # images in a picture
 
 
@@ -152,13 +156,25 @@ class Autoencoder:
         """Start a codebook of averages at k-means centres of encoder outputs."""
         if not self.averages:
             return
-        images = self.dataset.train.images
-        chosen = rng.permutation(len(images))[:_KMEANS_IMAGES]
-        z = [
-            self.model(mx.nd.array(to_unit(batch), ctx=self.ctx[0])).z.asnumpy()
-            for batch in batches(images[np.sort(chosen)], _EVALUATION_BATCH)
-        ]
-        self.averages.start(np.concatenate(z), self.recipe.batch_size, rng)
+        vectors, per_image = self._sample_vectors(rng)
+        centres, counts = kmeans(vectors, self.recipe.num_embeddings, rng)
+        self.averages.start(centres, counts * (self.recipe.batch_size * per_image / len(vectors)))
+
+    def _sample_vectors(self, rng: np.random.RandomState) -> Tuple[np.ndarray, int]:
+        """Return encoder outputs (V, D), as many as k-means needs, and how many an image has."""
+        images, per_image = self.dataset.train.images, math.prod(self.model.codes_shape)
+        needed = vectors_needed(self.recipe.num_embeddings)
+        chosen = np.sort(rng.permutation(len(images))[: max(_KMEANS_IMAGES, math.ceil(needed / per_image))])
+        kept = min(per_image, math.ceil(needed / len(chosen)))
+        vectors = []
+        with tqdm(total=len(chosen), desc="encoding", unit=" images", leave=False, disable=None) as bar:
+            for batch in batches(chosen, self._evaluation_batch):
+                stop_if_asked()
+                z = as_vectors(self.model(self._to_array(images[batch])).z.asnumpy())
+                places = [rng.permutation(per_image)[:kept] + per_image * number for number in range(len(batch))]
+                vectors.append(z if kept == per_image else z[np.concatenate(places)])
+                bar.update(len(batch))
+        return np.concatenate(vectors), per_image
 
     def meter(self) -> EpochMeter:
         return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape))
@@ -173,12 +189,12 @@ class Autoencoder:
         self.trainer.step(len(chosen))
         meter.update(parts)
         if self.averages:
-            self.averages.step([part.sums for part in parts], [part.z for part in parts], rng)
+            self.averages.step([part.codes for part in parts], [part.z for part in parts], rng)
 
     def measure(self, split: str) -> Dict[str, float]:
         meter = self.meter()
-        for batch in batches(self.dataset.split(split).images, _EVALUATION_BATCH):
-            meter.update([self.objective(mx.nd.array(to_unit(batch), ctx=self.ctx[0]))])
+        for batch in batches(self.dataset.split(split).images, self._evaluation_batch):
+            meter.update([self.objective(self._to_array(batch))])
         return meter.summary()
 
     def describe(self, row: Dict[str, float]) -> str:
@@ -197,7 +213,7 @@ class Autoencoder:
         from ..plots import draw_rows
 
         for name, images in zip(self.pictures(epoch), batches(self.dataset.validation.images, _COLUMNS)):
-            output = self.model(mx.nd.array(to_unit(images), ctx=self.ctx[0]))
+            output = self.model(self._to_array(images))
             reconstruction = to_bytes(output.reconstruction.asnumpy())
             draw_rows(folder / name, [("original", images), ("reconstruction", reconstruction)])
 
@@ -205,6 +221,13 @@ class Autoencoder:
         from ..plots import draw_loss
 
         draw_loss(path, rows, best_epoch, "mse", "mean squared error per pixel")
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return max(1, min(_EVALUATION_BATCH, _EVALUATION_PIXELS // math.prod(self.recipe.image_size)))
+
+    def _to_array(self, images: np.ndarray) -> mx.nd.NDArray:
+        return mx.nd.array(to_unit(images), ctx=self.ctx[0])
 
     def _check_data(self) -> None:
         expected = (self.recipe.channels, *self.recipe.image_size)

@@ -1,11 +1,10 @@
 """The loss of an autoencoder, in one graph with its model."""
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Sequence
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from ..nn import VQVAE, VQVAEOutput
-from ..nn.quantizer import vector_sums
 from .recipe import Recipe
 
 
@@ -13,15 +12,13 @@ class Part(NamedTuple):
     """What one device computed of a batch of N images.
 
     ``loss`` (N,); ``figures`` (4, N): the terms of :func:`loss_terms` and the squared error summed over an image;
-    ``codes`` (N, h, w). Where averages move the codebook, they need ``z`` (N, D, h, w) and :func:`vector_sums`.
-    Only ``loss`` has a gradient.
+    ``codes`` (N, h, w) and ``z`` (N, D, h, w), from which averages move a codebook. Only ``loss`` has a gradient.
     """
 
     loss: mx.nd.NDArray
     figures: mx.nd.NDArray
     codes: mx.nd.NDArray
     z: mx.nd.NDArray
-    sums: Optional[mx.nd.NDArray] = None
 
 
 class Objective(HybridBlock):
@@ -42,11 +39,7 @@ class Objective(HybridBlock):
         if recipe.reconstruction_loss != "mse":
             squared_error = loss_terms(F, output, images, "mse")[0]
         figures = F.BlockGrad(F.stack(*terms, squared_error))
-        z = F.BlockGrad(output.z)
-        part = total_loss(terms, recipe.beta), figures, output.codes, z
-        if recipe.update == "ema":
-            part += (vector_sums(F, z, output.codes, recipe.num_embeddings, recipe.embedding_dim),)
-        return part
+        return total_loss(terms, recipe.beta), figures, output.codes, F.BlockGrad(output.z)
 
 
 def reconstruction_error(F, reconstruction, images, kind: str = "mse"):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from mxnet import autograd
 
 from vqvae_gluon import VQVAEError
-from vqvae_gluon.nn import CodebookAverages, VectorQuantizer
-from vqvae_gluon.nn.quantizer import NearestRow, Quantized, vector_sums
+from vqvae_gluon.nn import VectorQuantizer
+from vqvae_gluon.nn.quantizer import NearestRow, Quantized
 
 K, D = 5, 3
 
@@ -133,84 +133,6 @@ def test_ema_takes_the_codebook_out_of_the_gradient():
     assert make_quantizer("gradient").embeddings.grad_req == "write"
 
 
-def move(averages, z, codes):
-    """Let averages take in one batch of one device."""
-    z, codes = mx.nd.array(z), mx.nd.array(codes)
-    sums = vector_sums(mx.nd, z, codes, *averages.sums.shape)
-    return averages.step([sums], [z], np.random.RandomState(0))
-
-
-@pytest.mark.parametrize("k, d, n, side", [(1, 1, 1, 1), (64, 16, 128, 7), (5, 3, 2, 4), (512, 64, 3, 2)])
-def test_vector_sums_are_those_of_a_loop(k, d, n, side):
-    rng = np.random.RandomState(0)
-    z, codes = rng.randn(n, d, side, side).astype(np.float32), rng.randint(k, size=(n, side, side))
-    expected = np.zeros((k, d + 1))
-    for place in np.ndindex(codes.shape):
-        expected[codes[place]] += np.append(z[place[0], :, place[1], place[2]], 1)
-    found = vector_sums(mx.nd, mx.nd.array(z), mx.nd.array(codes), k, d).asnumpy()
-    np.testing.assert_array_equal(found[:, -1], expected[:, -1])
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
-
-
-def test_ema_update_by_hand():
-    codebook = np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)
-    averages = CodebookAverages(make_quantizer("ema", codebook, 2, 2), decay=0.5, epsilon=0.1, dead_below=0)
-    # Counts start at 1, sums at the rows. Three vectors: two of code 0, one of code 1.
-    z = np.array([[0.2, 0.4, 0.8], [0.0, 0.2, 1.2]], np.float32).reshape(1, 2, 1, 3)
-    move(averages, z, [[[0, 0, 1]]])
-    np.testing.assert_allclose(averages.counts, [0.5 * 1 + 0.5 * 2, 0.5 * 1 + 0.5 * 1])
-    sums = np.array([[0.5 * 0 + 0.5 * 0.6, 0.5 * 0 + 0.5 * 0.2], [0.5 * 1 + 0.5 * 0.8, 0.5 * 1 + 0.5 * 1.2]])
-    np.testing.assert_allclose(averages.sums, sums, rtol=1e-6)
-    smoothed = np.array([1.5 + 0.1, 1.0 + 0.1]) / (2.5 + 2 * 0.1) * 2.5
-    np.testing.assert_allclose(averages.codebook(), sums / smoothed[:, None], rtol=1e-6)
-
-
-def test_dead_rows_restart_with_their_count_and_sum():
-    codebook = np.array([[0.0], [9.0]], np.float32)
-    averages = CodebookAverages(make_quantizer("ema", codebook, 2, 1), decay=0.5, dead_below=0.75)
-    z = np.array([0.1, 0.2, 0.3], np.float32).reshape(1, 1, 1, 3)
-    replaced = move(averages, z, [[[0, 0, 0]]])
-    assert replaced == 1
-    new = averages.codebook()[1, 0]
-    assert new in z
-    assert averages.counts[1] == 0.75
-    np.testing.assert_allclose(averages.sums[1], 0.75 * new)
-
-
-def test_dead_rows_are_left_alone_when_asked():
-    codebook = np.array([[0.0], [9.0]], np.float32)
-    averages = CodebookAverages(make_quantizer("ema", codebook, 2, 1), decay=0.5, dead_below=0)
-    z = np.zeros((1, 1, 1, 3), np.float32)
-    assert move(averages, z, [[[0, 0, 0]]]) == 0
-    np.testing.assert_allclose(averages.codebook()[1], 9.0, rtol=1e-4)
-
-
-def test_k_means_start_finds_the_clusters():
-    rng = np.random.RandomState(0)
-    centres = np.array([[-5.0, 0.0], [0.0, 5.0], [5.0, -5.0]])
-    z = (centres[rng.randint(3, size=600)] + 0.01 * rng.randn(600, 2)).astype(np.float32)
-    averages = CodebookAverages(make_quantizer("ema", k=3, d=2))
-    averages.start(z.T.reshape(1, 2, 20, 30), 1, rng)
-    found = averages.codebook()
-    np.testing.assert_allclose(found[np.argsort(found[:, 0])], centres, atol=0.05)
-    np.testing.assert_allclose(averages.sums, found * averages.counts[:, None], rtol=1e-4)
-
-
-def test_k_means_start_counts_vectors_a_batch():
-    # Two images: 0.0 eight times, 5.0 twice, 9.0 and 9.1 once each; a batch of six images holds three times as many.
-    z = np.array([0.0] * 8 + [5.0] * 2 + [9.0, 9.1], np.float32).reshape(2, 1, 2, 3)
-    averages = CodebookAverages(make_quantizer("ema", k=3, d=1), dead_below=0.5)
-    averages.start(z, 6, np.random.RandomState(0))
-    order = np.argsort(averages.codebook()[:, 0])
-    np.testing.assert_allclose(averages.counts[order], [24, 6, 6])
-
-
-def test_k_means_refuses_fewer_vectors_than_rows():
-    averages = CodebookAverages(make_quantizer("ema"))
-    with pytest.raises(VQVAEError, match="1 distinct vectors to start 5 embeddings"):
-        averages.start(np.zeros((1, D, 2, 2), np.float32), 1, np.random.RandomState(0))
-
-
 def test_nothing_moves_outside_training():
     z, codebook = random_case(7)
     for update in ("gradient", "ema"):
@@ -242,21 +164,3 @@ def test_impossible_settings_are_refused():
         VectorQuantizer(update="emma")
     with pytest.raises(VQVAEError, match="0 x 16 is impossible"):
         VectorQuantizer(num_embeddings=0)
-    with pytest.raises(VQVAEError, match="build it with update='ema'"):
-        CodebookAverages(make_quantizer("gradient"))
-
-
-@pytest.mark.parametrize(
-    "settings, words",
-    [
-        ({"decay": 1.5}, r"decay was given as 1.5: it must be in \[0, 1\)"),
-        ({"decay": 1.0}, "decay was given as 1.0"),
-        ({"decay": -0.1}, "decay was given as -0.1"),
-        ({"decay": np.nan}, "decay was given as nan"),
-        ({"dead_below": -0.5}, "dead_below was given as -0.5: it must be 0 or more"),
-        ({"dead_below": np.nan}, "dead_below was given as nan"),
-    ],
-)
-def test_averages_refuse_what_a_recipe_refuses(settings, words):
-    with pytest.raises(VQVAEError, match=words):
-        CodebookAverages(make_quantizer("ema"), **settings)
