@@ -44,9 +44,12 @@ SETTINGS = {
     "num-epoch": 24,
     "learning-rate": 1e-3,
     "learning-rate-schedule": "constant",
+    "reduction": "sum",
     "beta": 64,  # 0.25 of a mean over 256 pixels
     "ema-decay": 0.99,
+    "dead-share": 0,
     "dead-below": 0.5,
+    "warm-up": 0,
     "training-metrics": "prediction",
     "checkpoint-period": 10,
     "pictures": 1,

@@ -169,7 +169,8 @@ def _flags(recipe_class: "Type[Settings]") -> List[dataclasses.Field]:
 
 
 def _kind(field: dataclasses.Field) -> Callable[[str], Any]:
-    return {"image_size": _size, "blocks": _counts}.get(field.name, field.type)
+    kind = float if field.type == Optional[float] else field.type
+    return {"image_size": _size, "blocks": _counts}.get(field.name, kind)
 
 
 def _size(text: str) -> Tuple[int, int]:

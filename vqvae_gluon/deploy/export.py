@@ -138,7 +138,7 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
     """
     _check_prefix(prefix)
     best, last = best_and_last(folder, AUTOENCODER)
-    loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss)
+    loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss, best.recipe.error_weight)
     is_judged = judges(best.data_fingerprint)
     checkpoints = {last.epoch: last, best.epoch: best}
     models = {epoch: restore_model(found, checkpoint_path(folder, epoch)) for epoch, found in checkpoints.items()}

@@ -11,17 +11,18 @@ from ..training.loss import reconstruction_error
 from .artifacts import load_arrays
 
 
-def vqvae_loss(beta: float, kind: str = "mse") -> mx.sym.Symbol:
+def vqvae_loss(beta: float, kind: str = "mse", error_weight: float = 1.0) -> mx.sym.Symbol:
     """Return EMADL's loss of a VQ-VAE: heads ``total`` (N,), the training's loss, and its term ``reconstruction`` (N,).
 
-    Inputs: prediction and label (N, ...) in [0, 1], commitment loss (N,), codebook loss (N,). ``beta`` and ``kind``
-    ('mse' or 'bce'): see :class:`Recipe`.
+    Inputs: prediction and label (N, ...) in [0, 1], commitment loss (N,), codebook loss (N,). ``beta``, ``kind``
+    ('mse' or 'bce') and ``error_weight``: see :class:`Recipe`. The term is a sum over an image, without its weight.
     """
     with mx.name.NameManager():  # whose counts start anew, so that equal graphs have equal names
         prediction, label, commitment, codebook = (mx.sym.var(f"data{i}") for i in range(4))
         error = reconstruction_error(mx.sym, prediction, label, kind)
         reconstruction = mx.sym.sum(error, axis=0, exclude=True, name="reconstruction")
-        total = mx.sym.elemwise_add(reconstruction, beta * commitment + codebook, name="total")
+        weighted = reconstruction if error_weight == 1 else reconstruction * error_weight
+        total = mx.sym.elemwise_add(weighted, beta * commitment + codebook, name="total")
         return mx.sym.Group([total, reconstruction])
 
 

@@ -31,6 +31,10 @@ AUTOENCODER = Kind(
 _EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # at most; 64 x 64 pixels have both
 _KMEANS_IMAGES = 100  # at least, however many vectors one has
 _COLUMNS = 8  # images in a picture
+_COLLAPSED = 3
+_ALL_ALIKE = 1.5  # perplexity
+_LEARNING_RATE = 1e-3  # of models that are not named here
+_LEARNING_RATES = {"vqvae_emadl": 4e-3}
 
 
 class Training(Loop):
@@ -145,7 +149,12 @@ class Autoencoder:
         self.averages = self._build_averages()
         updates = recipe.num_epoch * recipe.epoch_passes * math.ceil(self.examples / recipe.batch_size)
         self.trainer = build_trainer(
-            self.model, recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule, updates
+            self.model,
+            recipe.optimizer,
+            self._learning_rate,
+            recipe.learning_rate_schedule,
+            updates,
+            recipe.warm_up,
         )
 
     @property
@@ -203,6 +212,24 @@ class Autoencoder:
             f"perplexity {row['validation_perplexity']:.1f}; codes used {row['validation_codes_used']}"
         )
 
+    def concern(self, row: Dict[str, float]) -> str:
+        """Say that the codebook has collapsed, where less than a third of the codes that could be used are in use."""
+        used, known = row["validation_codes_used"], self.recipe.num_embeddings
+        vectors = len(self.dataset.validation.images) * math.prod(self.model.codes_shape)
+        if used >= min(known, vectors) / _COLLAPSED:
+            return ""
+        cause = f"the encoder outruns its codebook: try a higher --beta than {self.recipe.beta:g}"
+        if row["validation_perplexity"] < _ALL_ALIKE:
+            cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {self._learning_rate:g}"
+        elif self.recipe.update == "gradient":
+            cause = "rows that no vector chooses get no gradient: try --update ema"
+        elif not self.averages.dead_below:
+            cause = "rows that no vector chooses are never replaced: try --dead-share 0.1"
+        return (
+            f"the codebook has collapsed: {used:g} of {known} codes in use, "
+            f"perplexity {row['validation_perplexity']:.1f}; {cause}"
+        )
+
     def pictures(self, epoch: int) -> List[str]:
         from ..plots import reconstruction_name
 
@@ -221,6 +248,12 @@ class Autoencoder:
         from ..plots import draw_loss
 
         draw_loss(path, rows, best_epoch, "mse", "mean squared error per pixel")
+
+    @property
+    def _learning_rate(self) -> float:
+        if self.recipe.learning_rate is None:
+            return _LEARNING_RATES.get(self.recipe.model, _LEARNING_RATE)
+        return self.recipe.learning_rate
 
     @property
     def _evaluation_batch(self) -> int:
@@ -252,11 +285,12 @@ class Autoencoder:
         return model
 
     def _build_averages(self) -> Optional[CodebookAverages]:
-        if self.recipe.update != "ema":
+        recipe = self.recipe
+        if recipe.update != "ema":
             return None
-        return CodebookAverages(
-            self.model.quantizer, decay=self.recipe.ema_decay, dead_below=self.recipe.dead_below
-        )
+        equal_use = recipe.batch_size * math.prod(self.model.codes_shape) / recipe.num_embeddings
+        dead_below = max(recipe.dead_below, recipe.dead_share * equal_use)
+        return CodebookAverages(self.model.quantizer, decay=recipe.ema_decay, dead_below=dead_below)
 
 
 def _mean_logit(images: np.ndarray) -> np.ndarray:

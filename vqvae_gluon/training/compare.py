@@ -258,7 +258,7 @@ def _figures(training: Training) -> Dict[str, float]:
     for when, row in (("best", history.best()), ("last", history.rows[-1])):
         for split in ("train", "validation"):
             terms = [row[f"{split}_{name}"] for name in ("reconstruction", "commitment", "codebook")]
-            figures[f"{when}_{split}_loss"] = total_loss(terms, recipe.beta)
+            figures[f"{when}_{split}_loss"] = total_loss(terms, recipe.beta, recipe.error_weight)
             for name in _CURVES[1:]:
                 figures[f"{when}_{split}_{name}"] = row[f"{split}_{name}"]
     return figures

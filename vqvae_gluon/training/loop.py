@@ -58,6 +58,7 @@ class Loop:
         #: How long each epoch of this process trained; left out of the history, which a clock must not change.
         self.epoch_seconds: List[float] = []
         self._unsaved: Optional[Checkpoint] = None
+        self._concerned = False  # whether the last epoch's concern was told
         self._open_folder(resume)
         newest = list_checkpoints(self.folder)[-1:]
         if newest:
@@ -173,6 +174,10 @@ class Loop:
         line = f"epoch {row['epoch']:3d} of {self.recipe.num_epoch}: {self.trained.describe(row)}"
         with printing():
             tqdm.write(line + ("; best so far" if best else ""))
+            concern = self.trained.concern(row)
+            if concern and not self._concerned:
+                tqdm.write(concern)
+            self._concerned = bool(concern)
 
     def _save(self) -> None:
         """Write the checkpoint of the last finished epoch if it is not written yet."""

@@ -39,7 +39,7 @@ class Objective(HybridBlock):
         if recipe.reconstruction_loss != "mse":
             squared_error = loss_terms(F, output, images, "mse")[0]
         figures = F.BlockGrad(F.stack(*terms, squared_error))
-        return total_loss(terms, recipe.beta), figures, output.codes, F.BlockGrad(output.z)
+        return total_loss(terms, recipe.beta, recipe.error_weight), figures, output.codes, F.BlockGrad(output.z)
 
 
 def reconstruction_error(F, reconstruction, images, kind: str = "mse"):
@@ -64,7 +64,9 @@ def loss_terms(F, output: VQVAEOutput, images, kind: str = "mse") -> List:
     return [reconstruction, output.commitment_loss, output.codebook_loss]
 
 
-def total_loss(terms: Sequence, beta: float):
-    """Return EMADL's loss: reconstruction + beta * commitment + codebook."""
+def total_loss(terms: Sequence, beta: float, error_weight: float = 1.0):
+    """Return error_weight * reconstruction + beta * commitment + codebook; EMADL's ``error_weight`` is 1."""
     reconstruction, commitment, codebook = terms
+    if error_weight != 1:
+        reconstruction = reconstruction * error_weight
     return reconstruction + beta * commitment + codebook

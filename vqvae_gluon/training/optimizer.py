@@ -4,7 +4,7 @@ from typing import Dict, List, Optional
 
 import mxnet as mx
 import numpy as np
-from gluoncv.utils import LRScheduler
+from gluoncv.utils import LRScheduler, LRSequential
 from mxnet import gluon
 from mxnet.gluon import Block
 
@@ -12,14 +12,21 @@ from ..errors import VQVAEError
 from .checkpoint import damaged
 
 
-def build_trainer(model: Block, optimizer: str, learning_rate: float, schedule: str, updates: int) -> gluon.Trainer:
+def build_trainer(
+    model: Block, optimizer: str, learning_rate: float, schedule: str, updates: int, warm_up: float = 0.0
+) -> gluon.Trainer:
     """Return the trainer of a model's parameters.
 
     ``optimizer`` is MXNet's name of it; ``schedule`` is 'constant', or 'cosine': from ``learning_rate`` to zero over
-    all ``updates`` of the training.
+    all ``updates`` of the training. In the first ``warm_up`` of them, a share in [0, 1), the rate rises from zero.
     """
     # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
-    scheduler = LRScheduler(schedule, base_lr=learning_rate, niters=updates + 1, offset=1)
+    rising = int(warm_up * updates)
+    scheduler = LRScheduler(schedule, base_lr=learning_rate, niters=updates + 1 - rising, offset=1)
+    if rising:
+        rise = LRScheduler("linear", base_lr=0, target_lr=learning_rate, niters=rising + 1)
+        scheduler = LRSequential([rise, scheduler])
+        scheduler.base_lr = learning_rate  # or MXNet prints that it has another
     return gluon.Trainer(
         model.collect_params(),
         mx.optimizer.create(optimizer, learning_rate=learning_rate, lr_scheduler=scheduler),

@@ -152,6 +152,9 @@ class CodePrior:
         ]
         return f"bits an image {'; given its class '.join(texts)}"
 
+    def concern(self, row: Dict[str, float]) -> str:
+        return ""
+
     def pictures(self, epoch: int) -> List[str]:
         count = self.recipe.pictures if self._decode else 0
         return [f"samples_{index}_epoch{epoch}.png" for index in range(count)]

@@ -2,6 +2,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..emadl import OWN_PROJECT, Texts
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 CHOICES = {
     "update": ("gradient", "ema"),
     "reconstruction_loss": ("mse", "bce"),
+    "reduction": ("mean", "sum"),
     "optimizer": ("adam", "sgd"),
     "learning_rate_schedule": ("constant", "cosine"),
     "initializer": ("normal", "xavier"),
@@ -25,6 +27,8 @@ CHOICES = {
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
 _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
+#: What the recipes of version 0.1 meant, and EMADL means.
+_EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0}
 _OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width", "emadl")
 
 
@@ -45,11 +49,14 @@ class Recipe(Settings):
     embedding_dim: int = setting(16, "length of a codebook row")
     update: str = setting("ema", "what moves the codebook: its gradient or moving averages")
     ema_decay: float = setting(0.95, "decay of the codebook's moving averages")
-    dead_below: float = setting(2.5, "average vectors a batch under which a codebook row is replaced")
-    beta: float = setting(800.0, "weight of the commitment loss")
-    reconstruction_loss: str = setting("mse", "squared error or cross-entropy, summed over an image")
+    dead_share: float = setting(0.1, "share of an equal use under which a codebook row is replaced")
+    dead_below: float = setting(0.0, "the same as average vectors a batch; the higher of the two counts")
+    beta: float = setting(1.0, "weight of the commitment loss")
+    reconstruction_loss: str = setting("mse", "squared error or cross-entropy of the numbers of an image")
+    reduction: str = setting("mean", "what becomes of the errors of an image's numbers: their mean, or EMADL's sum")
     optimizer: str = setting("adam", "optimizer of encoder and decoder")
-    learning_rate: float = setting(4e-3, "learning rate at the start")
+    learning_rate: Optional[float] = setting(None, "highest learning rate; null: the model's own")
+    warm_up: float = setting(0.05, "share of the updates in which the learning rate rises from zero")
     learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
     initializer: str = setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
     output_bias: str = setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
@@ -79,11 +86,28 @@ class Recipe(Settings):
                 require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
             require(value < 2**31, name, value, "below 2^31")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
+        require(0 <= self.dead_share < 1, "dead_share", self.dead_share, "in [0, 1)")
         require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
         require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
-        require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
+        require(0 <= (self.learning_rate or 0) < float("inf"), "learning_rate", self.learning_rate, "0 or more")
+        require(0 <= self.warm_up < 1, "warm_up", self.warm_up, "in [0, 1)")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
         require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
+
+    @classmethod
+    def from_dict(cls, settings: Dict[str, Any]) -> "Recipe":
+        """Build from a dictionary; a misspelt setting is refused by name.
+
+        A recipe with a ``beta`` and no ``reduction`` is one of version 0.1, which summed the errors of an image.
+        """
+        if isinstance(settings, dict) and "beta" in settings and "reduction" not in settings:
+            settings = {**_EARLIER, **settings}
+        return super().from_dict(settings)
+
+    @property
+    def error_weight(self) -> float:
+        """What the sum of an image's errors is multiplied with in the loss."""
+        return 1 / (self.channels * math.prod(self.image_size)) if self.reduction == "mean" else 1.0
 
     def model_settings(self) -> Dict[str, Any]:
         """Return what :func:`get_model` takes besides the name."""
@@ -119,7 +143,7 @@ class Recipe(Settings):
 
 def project_recipe(project: "Project", base: Optional[Recipe] = None) -> Recipe:
     """Return the recipe that trains an EMADL project as its configuration says; ``base``, if given, says it instead."""
-    settings = {} if base else {**project.configuration.settings, "beta": project.beta}
+    settings = {} if base else {**_EARLIER, **project.configuration.settings, "beta": project.beta}
     sizes = project.geometry.settings()
     image_size = (sizes.pop("height"), sizes.pop("width"))
     settings.update(model="vqvae_emadl", emadl=project.texts, image_size=image_size, **sizes)

@@ -2,7 +2,7 @@
 import dataclasses
 import difflib
 import json
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from ..errors import VQVAEError
 from ..files import parse_json
@@ -23,7 +23,7 @@ def require(holds: bool, name: str, value: Any, expected: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Fields of type str, int, float, Tuple[int, ...] or Dict[str, str], each a :func:`setting`.
+    """Fields of type str, int, float, Optional[float], Tuple[int, ...] or Dict[str, str], each a :func:`setting`.
 
     Raises VQVAEError, naming the setting, for a value of the wrong type.
     """
@@ -65,7 +65,7 @@ class Settings:
         tuples = {
             name: tuple(value)
             for name, value in settings.items()
-            if isinstance(value, list) and fields[name].type not in (str, int, float)
+            if isinstance(value, list) and fields[name].type not in (str, int, float, Optional[float])
         }
         return cls(**{**settings, **tuples})
 
@@ -103,16 +103,19 @@ def find_recipe(recipes: Dict[str, Callable[[], Self]], name: str) -> Self:
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
-    numbers = (int, float) if field.type is float else (int,)
+    numbers = (int,) if field.type is int else (int, float)
     if field.type is str:
         fits = isinstance(value, str)
-    elif field.type in (int, float):
+    elif field.type == Optional[float] and value is None:
+        fits = True
+    elif field.type in (int, float, Optional[float]):
         fits = isinstance(value, numbers) and not isinstance(value, bool)
     elif field.type == Dict[str, str]:
         fits = isinstance(value, dict) and all(isinstance(text, str) for item in value.items() for text in item)
     else:
         fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
     if not fits:
-        kinds = {str: "str", int: "int", float: "float", Dict[str, str]: "object of texts"}
+        kinds = {str: "str", int: "int", float: "float", Optional[float]: "float or null"}
+        kinds[Dict[str, str]] = "object of texts"
         kind = kinds.get(field.type, "list of integers")
         raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")

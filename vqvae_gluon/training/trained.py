@@ -87,6 +87,9 @@ class Trained(Protocol):
     def describe(self, row: Dict[str, float]) -> str:
         """Return what the line of an epoch says of its row in the history."""
 
+    def concern(self, row: Dict[str, float]) -> str:
+        """Return in one line what is wrong with an epoch that went through, its likely cause and what to try, or ''."""
+
     def pictures(self, epoch: int) -> List[str]:
         """Return the names of the pictures that :meth:`draw` may make."""
 

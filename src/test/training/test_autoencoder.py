@@ -5,15 +5,17 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
+from mxnet.gluon import nn
 
 from conftest import make_model, random_images
 from vqvae_gluon import Training, VQVAEError
-from vqvae_gluon.data import to_unit
+from vqvae_gluon.data import Dataset, Split, to_unit
 from vqvae_gluon.deploy.export import restore_model
 from vqvae_gluon.files import locked
-from vqvae_gluon.training.autoencoder import AUTOENCODER
+from vqvae_gluon.training.autoencoder import AUTOENCODER, Autoencoder
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.loss import loss_terms, total_loss
+from vqvae_gluon.training.optimizer import build_trainer
 
 
 def weights(training):
@@ -70,7 +72,7 @@ def test_one_graph_computes_the_loss_and_its_gradients(small_recipe, small_datas
     with autograd.record():
         output = reference(images)
         terms = loss_terms(mx.nd, output, images, kind)
-        loss = total_loss(terms, 3.0)
+        loss = total_loss(terms, 3.0, 1 / 64)
     loss.backward()
     squared_error = ((output.reconstruction - images) ** 2).sum(axis=(1, 2, 3))
     for found, expected in zip(part.figures.asnumpy(), (*terms, squared_error)):
@@ -88,7 +90,7 @@ def test_one_graph_computes_the_loss_and_its_gradients(small_recipe, small_datas
 
 
 def test_training_learns_and_leaves_its_files(small_recipe, small_dataset, tmp_path):
-    training = Training(small_recipe.replace(num_epoch=20, beta=50.0), small_dataset, tmp_path / "run")
+    training = Training(small_recipe.replace(num_epoch=20), small_dataset, tmp_path / "run")
     training.run()
     rows = training.history.rows
     assert rows[-1]["validation_mse"] < 0.2 * small_dataset.validation.images.var() / 255**2
@@ -157,7 +159,9 @@ def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, sma
 
 
 def test_learning_rate_starts_full_and_every_update_counts(small_recipe, small_dataset, tmp_path):
-    recipe = small_recipe.replace(num_epoch=1, batch_size=400, update="gradient")
+    # A sum of errors, so that Adam's epsilon is nothing beside the gradient.
+    settings = {"update": "gradient", "reduction": "sum", "learning_rate": 0.004, "warm_up": 0}
+    recipe = small_recipe.replace(num_epoch=1, batch_size=400, **settings)
     training = Training(recipe, small_dataset, tmp_path / "run")
     before = weights(training)
     training.run()
@@ -165,6 +169,48 @@ def test_learning_rate_starts_full_and_every_update_counts(small_recipe, small_d
     # Adam's first step moves every weight that has a gradient by the learning rate.
     moved = np.abs(weights(training)["decoder_upconvolution2_bias"] - before["decoder_upconvolution2_bias"])
     np.testing.assert_allclose(moved, recipe.learning_rate, rtol=1e-3)
+
+
+def test_learning_rate_warms_up():
+    layer = nn.Dense(1, in_units=1)
+    layer.initialize()
+    at_once, rising = (build_trainer(layer, "adam", 1.0, "cosine", 10, warm_up).optimizer for warm_up in (0, 0.2))
+    assert at_once.lr_scheduler(1) == 1 > at_once.lr_scheduler(2)
+    assert [rising.lr_scheduler(update) for update in (1, 2, 3)] == [0.5, 1, 1]
+    assert 0 < rising.lr_scheduler(10) < 0.1
+
+
+@pytest.mark.parametrize(
+    "settings, cause",
+    [
+        ({"update": "gradient"}, "try --update ema"),
+        ({"dead_share": 0.0}, "try --dead-share 0.1"),
+        ({}, "try a higher --beta than 1"),
+        ({"perplexity": 1.1}, "try a lower --learning-rate than 0.004"),
+    ],
+)
+def test_a_collapsed_codebook_is_told_with_its_cause(small_recipe, small_dataset, settings, cause):
+    perplexity = settings.get("perplexity", 1.9)
+    settings = {name: value for name, value in settings.items() if name != "perplexity"}
+    trained = Autoencoder(small_recipe.replace(**settings), small_dataset)
+    row = {"validation_codes_used": 2, "validation_perplexity": perplexity}
+    told = trained.concern(row)
+    assert told.startswith(f"the codebook has collapsed: 2 of 8 codes in use, perplexity {perplexity}; ")
+    assert told.endswith(cause)
+    assert trained.concern({**row, "validation_codes_used": 3}) == ""
+
+
+def test_rows_die_below_a_share_of_an_equal_use(small_recipe, small_dataset):
+    # 64 images of 2 x 2 codes and 8 rows: 32 vectors each.
+    assert Autoencoder(small_recipe, small_dataset).averages.dead_below == pytest.approx(3.2)
+    assert Autoencoder(small_recipe.replace(dead_below=5.0), small_dataset).averages.dead_below == 5
+
+
+def test_measuring_large_images_takes_small_batches(small_recipe, small_dataset):
+    assert Autoencoder(small_recipe, small_dataset)._evaluation_batch == 100
+    images = np.zeros((64, 1, 256, 256), np.uint8)
+    large = Dataset(Split(images), Split(images[:1]), Split(images[:1]))
+    assert Autoencoder(small_recipe.replace(image_size=(256, 256)), large)._evaluation_batch == 6
 
 
 def test_seed_decides(small_recipe, small_dataset, tmp_path):

@@ -89,6 +89,9 @@ class Line:
     def describe(self, row):
         return f"error {row['validation_error']:.3f}"
 
+    def concern(self, row):
+        return "the line is far off" if row["epoch"] < 3 else ""
+
     def pictures(self, epoch):
         return [f"line_epoch{epoch}.txt"]
 
@@ -128,8 +131,9 @@ def test_a_line_is_learnt_and_its_training_kept(tmp_path, capsys):
     error = np.square(run.trained.points["validation"] @ (run.trained.slopes() - SLOPES)).mean()
     assert float(rows[-1]["validation_error"]) == pytest.approx(error, rel=1e-4)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 20
+    assert len(lines) == 21
     assert lines[0] == f"epoch   0 of 20: error {float(rows[0]['validation_error']):.3f}; best so far"
+    assert lines.count("the line is far off") == 1  # told once, while it lasts
 
 
 def test_each_pass_is_in_the_order_of_the_seed_and_the_epoch(tmp_path):

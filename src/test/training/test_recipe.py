@@ -27,6 +27,9 @@ def test_json_round_trip():
         ({"update": "emma"}, "update 'emma' is unknown: choose one of gradient, ema"),
         ({"ema_decay": 1.0}, r"ema_decay was given as 1.0: it must be in \[0, 1\)"),
         ({"learning_rate": float("nan")}, "learning_rate was given as nan"),
+        ({"warm_up": 1.0}, r"warm_up was given as 1.0: it must be in \[0, 1\)"),
+        ({"dead_share": float("nan")}, "dead_share was given as nan"),
+        ({"reduction": "max"}, "reduction 'max' is unknown: choose one of mean, sum"),
         ({"image_size": (28,)}, "image_size"),
         ({"image_size": "28x28"}, "image_size"),
         ({"channels": 2}, "channels 2 is unknown: choose one of 1, 3"),
@@ -43,6 +46,28 @@ def test_json_round_trip():
 def test_impossible_settings_are_refused_by_name(settings, words):
     with pytest.raises(VQVAEError, match=words):
         get_recipe("ema").replace(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"beta": 800.0}, {"beta": 800.0, "dead_below": 2.5, "learning_rate": 0.004}])
+def test_a_recipe_of_version_0_1_means_what_it_meant(settings):
+    recipe = Recipe.from_dict(settings)
+    assert (recipe.reduction, recipe.dead_share, recipe.warm_up, recipe.error_weight) == ("sum", 0, 0, 1)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_errors_weigh_the_same_at_every_size():
+    recipe = get_recipe("ema")
+    assert recipe.error_weight == 1 / 784
+    assert recipe.replace(channels=3, image_size=(64, 32)).error_weight == 1 / 6144
+    assert recipe.replace(beta=2.0).reduction == "mean"
+    assert get_recipe("emadl").error_weight == 1
+
+
+def test_a_learning_rate_may_be_left_to_the_model():
+    assert get_recipe("ema").learning_rate is None
+    assert get_recipe("ema").replace(learning_rate=0).learning_rate == 0
+    with pytest.raises(VQVAEError, match="learning_rate was given as '1e-3': it must be of type float or null"):
+        get_recipe("ema").replace(learning_rate="1e-3")
 
 
 def test_bad_json_and_names_are_refused():
