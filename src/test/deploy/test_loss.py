@@ -11,18 +11,19 @@ from vqvae_gluon.deploy.loss import export_loss, vqvae_loss
 from vqvae_gluon.training.loss import Objective
 
 
-@pytest.fixture(params=["mse", "bce"])
+@pytest.fixture(params=[("mse", "sum"), ("bce", "sum"), ("mse", "mean")], ids="-".join)
 def batch(request, tmp_path):
-    """A kind of loss, a batch, what the model makes of it, and the heads of the exported loss."""
+    """A kind of loss, the weight of its errors, a batch, what the model makes of it, and the exported loss's heads."""
     model, images, beta = make_model("gradient"), mx.nd.array(to_unit(random_images(6))), 0.25
     output = model(images)
-    export_loss(tmp_path / "model", vqvae_loss(beta, request.param))
+    kind, reduction = request.param
+    recipe = get_recipe("emadl").replace(reconstruction_loss=kind, beta=beta, reduction=reduction)
+    export_loss(tmp_path / "model", vqvae_loss(beta, kind, recipe.error_weight))
     inputs = (output.reconstruction, images, output.commitment_loss, output.codebook_loss)
     loss = mx.sym.load(str(tmp_path / "model_loss-symbol.json"))
     heads = loss.bind(mx.cpu(), {f"data{i}": array for i, array in enumerate(inputs)}).forward()
-    recipe = get_recipe("emadl").replace(reconstruction_loss=request.param, beta=beta)
     part = Objective(model, recipe)(images)
-    return request.param, inputs, [head.asnumpy() for head in heads], part
+    return (kind, 1 / 784 if reduction == "mean" else 1), inputs, [head.asnumpy() for head in heads], part
 
 
 def test_the_loss_is_that_of_the_training(batch):
@@ -32,11 +33,11 @@ def test_the_loss_is_that_of_the_training(batch):
 
 
 def test_the_loss_is_emadls_formula(batch):
-    kind, inputs, (total, reconstruction), _ = batch
+    (kind, weight), inputs, (total, reconstruction), _ = batch
     x, y, commitment, codebook = (array.asnumpy().astype(np.float64) for array in inputs)
     error = (x - y) ** 2 if kind == "mse" else -(y * np.log(x) + (1 - y) * np.log(1 - x))
     np.testing.assert_allclose(reconstruction, error.sum(axis=(1, 2, 3)), rtol=1e-5)
-    np.testing.assert_allclose(total, error.sum(axis=(1, 2, 3)) + (0.25 * commitment + codebook), rtol=1e-5)
+    np.testing.assert_allclose(total, weight * error.sum(axis=(1, 2, 3)) + (0.25 * commitment + codebook), rtol=1e-5)
 
 
 def test_the_files_are_those_of_emadl(tmp_path):
