@@ -29,7 +29,7 @@ AUTOENCODER = Kind(
 )
 
 _EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # at most; 64 x 64 pixels have both
-_KMEANS_IMAGES = 100  # at least, however many vectors one has
+_KMEANS_IMAGES, _KMEANS_PIXELS = 16, 100 << 12  # at least, however many vectors one image has
 _COLUMNS = 8  # images in a picture
 _COLLAPSED = 3
 _ALL_ALIKE = 1.5  # perplexity
@@ -173,7 +173,8 @@ class Autoencoder:
         """Return encoder outputs (V, D), as many as k-means needs, and how many an image has."""
         images, per_image = self.dataset.train.images, math.prod(self.model.codes_shape)
         needed = vectors_needed(self.recipe.num_embeddings)
-        chosen = np.sort(rng.permutation(len(images))[: max(_KMEANS_IMAGES, math.ceil(needed / per_image))])
+        enough = max(math.ceil(needed / per_image), _KMEANS_PIXELS // math.prod(self.recipe.image_size), _KMEANS_IMAGES)
+        chosen = np.sort(rng.permutation(len(images))[:enough])
         kept = min(per_image, math.ceil(needed / len(chosen)))
         vectors = []
         with tqdm(total=len(chosen), desc="encoding", unit=" images", leave=False, disable=None) as bar:
