@@ -76,7 +76,7 @@ def test_a_recipe_is_what_the_project_says(project):
     assert (recipe.update, recipe.initializer, recipe.output_bias) == ("gradient", "normal", "zero")
     assert Recipe.from_json(recipe.to_json()) == recipe
     better = project_recipe(emadl.read_project(project), get_recipe("ema"))
-    assert (better.beta, better.update, better.emadl) == (800, "ema", recipe.emadl)
+    assert (better.beta, better.reduction, better.update, better.emadl) == (1, "mean", "ema", recipe.emadl)
 
 
 def test_the_seeds_recipe_is_what_this_packages_text_says():
@@ -84,6 +84,7 @@ def test_the_seeds_recipe_is_what_this_packages_text_says():
     assert not recipe.emadl and "emadl" not in json.loads(recipe.to_json())
     changed = {"update": "gradient", "beta": 0.25, "learning_rate": 1e-4, "learning_rate_schedule": "constant"}
     changed.update(initializer="normal", output_bias="zero", batch_size=500, checkpoint_period=1)
+    changed.update(reduction="sum", dead_share=0.0, warm_up=0.0)
     assert recipe == Recipe(**changed)
 
 
