@@ -29,13 +29,15 @@ const std::string usage =
        vqvae generate [OUT.png]          make new images, or finish a begun one; OUT/ is a folder of single ones
 
 IMAGE is a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched,
-16-bit and transparent images are refused.
+an alpha channel that hides something needs --background, 16-bit images are refused.
 
 options:
   --model DIR   a run of 'vqvae train' or its model folder (default: the pre-trained model)
   --explain     print the shape, range and checksum of the tensor that enters the encoder (standard error)
   --dump-input FILE   write that tensor as raw float32
   --strict      refuse what would have to be converted
+  --background COLOUR   black, white or #rrggbb: what images with an alpha channel are flattened onto
+                        (default: refuse them)
   --class C     generate: the class to draw (default: any)
   --count N     how many images (default: 1)
   --seed S      chooses the images (default: 0)
@@ -104,7 +106,7 @@ std::string kind_of(const std::string& option) {
   static const std::map<std::string, std::string> kinds{
       {"--model", "a path"},   {"--dump-input", "a path"},  {"--complete", "a path"}, {"--class", "a name"},
       {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
-      {"--rows", "a number"}};
+      {"--rows", "a number"},  {"--background", "a colour"}};
   const auto found = kinds.find(option);
   return found == kinds.end() ? "" : found->second;
 }
@@ -157,7 +159,7 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
 
 /// Return the codes of an image file, after showing what enters the encoder if asked to.
 vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& explanation) {
-  const vqvae::Image image = codec.read_image(options.words[1], options.strict);
+  const vqvae::Image image = codec.read_image(options.words[1], options.strict, options.value("--background"));
   const std::string dump = options.value("--dump-input");
   if (!options.explain && dump.empty()) return codec.encode(image);
   const std::vector<float> tensor = codec.to_tensor(image);
@@ -187,7 +189,7 @@ vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
     throw vqvae::Error("rows was given as " + text + ": it must be from 1 to " + std::to_string(shape[0]));
   }
   try {
-    vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true));
+    vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true, options.value("--background")));
     codes.resize(*rows * shape[1]);
     return codes;
   } catch (const vqvae::Error& error) {  // which recommends a flag that this command does not heed
@@ -268,6 +270,7 @@ std::string run(const Options& options) {
   }
   const bool fits = command == "generate" ? words.size() <= 2 : words.size() == (command == "encode" ? 2U : 3U);
   if (!fits) throw vqvae::Error("wrong number of arguments for " + command + "; see vqvae --help");
+  vqvae::parse_background(options.value("--background"));
   std::string explanation;
   if (command == "generate") {
     generate(options);

@@ -39,6 +39,30 @@ void test_refusals() {
   std::filesystem::remove(folder / "small.png");
 }
 
+void test_backgrounds() {
+  using vqvae::Error;
+  check::that(!vqvae::parse_background(""), "no background");
+  check::that(vqvae::parse_background("#10C0f3") == vqvae::Colour{16, 192, 243}, "a colour");
+  check::that(vqvae::parse_background("white") == vqvae::Colour{255, 255, 255}, "white");
+  for (const char* const text : {"red", "#fff", "#12345g", "112233"}) {
+    check::refuses<Error>([&] { vqvae::parse_background(text); }, "must be black, white or #rrggbb", "no colour");
+  }
+  // One row of two pixels, red, green, blue and alpha.
+  using vqvae::detail::big_endian, vqvae::detail::png_chunk;
+  const std::string header = big_endian(2) + big_endian(1) + std::string("\x08\x06\0\0\0", 5);
+  const std::string row("\0\x64\x65\x66\x80\1\2\3\xff", 9);
+  vqvae::write_file(folder / "alpha.png", vqvae::detail::png_signature + png_chunk("IHDR", header) +
+                                              png_chunk("IDAT", vqvae::detail::stored_deflate(row)) +
+                                              png_chunk("IEND", ""));
+  const auto read = [&](const std::string& background) {
+    return vqvae::read_image(folder / "alpha.png", 3, 1, 2, true, background).bytes;
+  };
+  check::that(read("white") == std::string("\xb1\1\xb2\2\xb2\3", 6), "alpha is flattened onto white");
+  check::that(read("black") == std::string("\x32\1\x33\2\x33\3", 6), "alpha is flattened onto black");
+  check::refuses<Error>([&] { read(""); }, "flatten it with --background", "alpha without a background");
+  std::filesystem::remove(folder / "alpha.png");
+}
+
 void test_checksums() {
   // The check values of the two standards.
   check::that(vqvae::detail::crc32("123456789") == 0xCBF43926U, "CRC-32");
@@ -70,6 +94,7 @@ int main() {
   test_round_trip(3, 5, 7);
   test_round_trip(1, 300, 300);  // more than one deflate block
   test_refusals();
+  test_backgrounds();
   test_writing();
   std::filesystem::remove_all(folder);
   return check::failures;

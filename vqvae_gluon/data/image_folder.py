@@ -7,7 +7,8 @@ from tqdm import tqdm
 
 from ..errors import VQVAEError
 from .dataset import SPLITS, Dataset, Split
-from .image_file import SUFFIXES, read_pixels, stretch
+from .image_file import read_pixels, stretch
+from .image_format import SUFFIXES
 
 
 def find_images(folder: Union[str, Path]) -> List[Path]:
@@ -22,12 +23,14 @@ def load_folder(
     size: Tuple[int, int] = (28, 28),
     seed: int = 0,
     mixed_sizes: str = "refuse",
+    background: str = "",
 ) -> Dataset:
     """Load every image below a folder.
 
     Subfolders ``train``, ``validation`` and ``test`` are the splits; without them the images are split
     80 / 10 / 10 in an order fixed by ``seed``. Images are converted to ``channels`` and stretched to ``size``
     (height, width) as in :func:`read_image`; they must all have one size, unless ``mixed_sizes`` is 'stretch'.
+    Those with an alpha channel are flattened onto ``background``.
 
     Where a folder holds a subfolder for each class, the images have labels: classes are those of the training split,
     sorted, and an image outside of their subfolders has the label -1.
@@ -36,10 +39,10 @@ def load_folder(
     ------
     VQVAEError
         If there are fewer than ten images, or in a subfolder none, if one of the three subfolders is missing, if
-        an image cannot be read, or if two have different sizes.
+        an image cannot be read, or has an alpha channel and there is no background, or if two have different sizes.
     """
     paths = _find_splits(Path(folder), seed)
-    images = iter(_read([path for split in paths for path in split], channels, size, mixed_sizes))
+    images = iter(_read([path for split in paths for path in split], channels, size, mixed_sizes, background))
     classes, labels = _find_classes(Path(folder), paths)
     return Dataset(
         *(Split(np.stack([next(images) for _ in split]), of_split, classes) for split, of_split in zip(paths, labels))
@@ -83,10 +86,12 @@ def _find_splits(folder: Path, seed: int) -> List[List[Path]]:
     return [order[2 * tenth :], order[tenth : 2 * tenth], order[:tenth]]
 
 
-def _read(paths: List[Path], channels: int, size: Tuple[int, int], mixed_sizes: str) -> List[np.ndarray]:
+def _read(
+    paths: List[Path], channels: int, size: Tuple[int, int], mixed_sizes: str, background: str
+) -> List[np.ndarray]:
     images, first = [], None
     for path in tqdm(paths, desc="reading images", unit="image", disable=None):
-        pixels = read_pixels(path, channels)
+        pixels = read_pixels(path, channels, background=background)
         first = first or (path, pixels.shape)
         if mixed_sizes == "refuse" and pixels.shape != first[1]:
             sizes = [f"{width}x{height}" for _, height, width in (first[1], pixels.shape)]

@@ -15,7 +15,8 @@ from numpy.lib import format as npy
 from tqdm import tqdm
 
 from ..data.dataset import to_bytes
-from ..data.image_file import SUFFIXES, write_png
+from ..data.image_file import write_png
+from ..data.image_format import SUFFIXES
 from ..errors import VQVAEError
 from ..files import DAMAGES, writing
 from ..runtime import stop_if_asked

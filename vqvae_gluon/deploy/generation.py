@@ -5,7 +5,7 @@ from typing import Iterator, Tuple
 import numpy as np
 
 from ..data import to_bytes, write_png
-from ..data.image_file import max_pixels
+from ..data.image_format import max_pixels
 from ..errors import VQVAEError
 from .bulk import numbered, progress_bar, write_folder
 from .predictor import Predictor

@@ -109,8 +109,8 @@ class Codec {
   std::string codebook_digest() const { return detail::sha256(detail::to_bytes(state().codebook.values)); }
 
   /// Read an image file in the shape of the model, see vqvae::read_image.
-  Image read_image(const std::filesystem::path& file, bool strict = false) const {
-    return vqvae::read_image(file, image_shape()[0], image_shape()[1], image_shape()[2], strict);
+  Image read_image(const std::filesystem::path& file, bool strict = false, const std::string& background = "") const {
+    return vqvae::read_image(file, image_shape()[0], image_shape()[1], image_shape()[2], strict, background);
   }
 
   /// Return what enters the encoder: byte / 255 in channel, row, column order. Throws Error for another shape.

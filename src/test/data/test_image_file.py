@@ -6,11 +6,14 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import random_images, run_cpp, run_python
 from vqvae_gluon import VQVAEError, read_image, write_png
 
 GRAY = random_images(1)[0]  # (1, 28, 28)
+ALPHA = "has an alpha channel; flatten it with --background black, white or #rrggbb"
+CONVERT = "convert it to PNG, for example with ImageMagick: magick in."
 COLOUR = np.concatenate(random_images(3, seed=1))  # (3, 28, 28)
 
 
@@ -65,7 +68,7 @@ def test_write_png_can_be_read_by_others(tmp_path, shape):
 def with_transparency(path):
     """A grayscale PNG whose tRNS chunk makes one gray transparent."""
     content = cv_write(path, GRAY).read_bytes()
-    body = b"tRNS" + struct.pack(">H", 0)
+    body = b"tRNS" + struct.pack(">H", GRAY[0, 9, 9])
     chunk = struct.pack(">I", 2) + body + struct.pack(">I", zlib.crc32(body))
     path.write_bytes(content[:33] + chunk + content[33:])
     return path
@@ -89,6 +92,11 @@ def with_header_byte(path, position, value):
     content[position] = value
     content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
     path.write_bytes(content)
+    return path
+
+
+def gif(path):
+    Image.fromarray(GRAY[0]).save(path, "GIF")
     return path
 
 
@@ -135,11 +143,16 @@ def large_bmp(path):
     return path
 
 
-def with_bmp_compression(path):
-    content = bytearray(cv_write(path, GRAY).read_bytes())
-    content[30] = 1
-    path.write_bytes(content)
-    return path
+def bmp(path, bits=24, compression=0, header=40, size=784 * 4, offset=None):
+    """A BMP file of 28 x 28 pixels whose header says what it likes."""
+    offset = 14 + header if offset is None else offset
+    names = struct.pack("<IiiHHIIiiII", header, 28, 28, 1, bits, compression, 0, 0, 0, 0, 0)[:header]
+    return raw(path, b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + names.ljust(header, b"\0") + bytes(size))
+
+
+def with_colours(path, alpha):
+    """A BMP file of 32 bits per pixel whose fourth bytes are these."""
+    return cv_write(path, np.concatenate([np.broadcast_to(np.uint8(alpha), GRAY.shape), COLOUR]))
 
 
 BAD = {
@@ -157,8 +170,28 @@ BAD = {
     "png without pixels": (lambda d: without_pixels(d / "a.png"), "is truncated, damaged or of an"),
     "lossless jpeg": (lambda d: with_jpeg_frame(d / "a.jpg", 0xC3, 8), "is truncated, damaged or of an"),
     "12-bit jpeg": (lambda d: with_jpeg_frame(d / "a.jpg", 0xC0, 12), "is truncated, damaged or of an"),
-    "compressed bmp": (lambda d: with_bmp_compression(d / "a.bmp"), "is truncated, damaged or of an"),
-
+    "rle bmp": (lambda d: bmp(d / "a.bmp", 8, 1), f"is a run-length encoded BMP file; {CONVERT}bmp out.png"),
+    "rle bmp of 4 bits": (lambda d: bmp(d / "a.bmp", 4, 2), "is a run-length encoded BMP file"),
+    "bmp of 16 bits": (lambda d: bmp(d / "a.bmp", 16), f"is a BMP file with 16 bits per pixel; {CONVERT}bmp out.png"),
+    "bmp of 16 bits in fields": (lambda d: bmp(d / "a.bmp", 16, 3), "is a BMP file with 16 bits per pixel"),
+    "bmp with bit fields": (lambda d: bmp(d / "a.bmp", 32, 3), f"is a BMP file with bit fields; {CONVERT}bmp out.png"),
+    "bmp with a png in it": (lambda d: bmp(d / "a.bmp", 24, 5), "is truncated, damaged or of an"),
+    "bmp of 2 bits": (lambda d: bmp(d / "a.bmp", 2), "is truncated, damaged or of an"),
+    "bmp whose pixels lie in its header": (lambda d: bmp(d / "a.bmp", 32, offset=53), "is truncated, damaged or of an"),
+    "os/2 bmp": (lambda d: bmp(d / "a.bmp", header=12), f"is an OS/2 BMP file; {CONVERT}bmp out.png"),
+    "small os/2 bmp": (lambda d: bmp(d / "a.bmp", header=12, size=4), "is an OS/2 BMP file"),
+    "short os/2 bmp": (lambda d: bmp(d / "a.bmp", header=16), "is an OS/2 BMP file"),
+    "bmp of 17 bytes": (lambda d: raw(d / "a.bmp", b"BM" + bytes(12) + b"\x0c\0\0"), "is truncated, damaged or of an"),
+    "webp": (lambda d: cv_write(d / "a.webp", COLOUR), f"is a WebP file; {CONVERT}webp out.png"),
+    "tiff": (lambda d: cv_write(d / "a.tiff", GRAY), f"is a TIFF file; {CONVERT}tiff out.png"),
+    "big-endian tiff": (lambda d: raw(d / "a.tiff", b"MM\0*" + bytes(9)), f"is a TIFF file; {CONVERT}tiff out.png"),
+    "gif": (lambda d: gif(d / "a.png"), f"is a GIF file; {CONVERT}gif out.png"),
+    "pgm": (lambda d: cv_write(d / "a.pgm", GRAY), f"is a PGM file; {CONVERT}pgm out.png"),
+    "ppm": (lambda d: cv_write(d / "a.ppm", COLOUR), f"is a PPM file; {CONVERT}ppm out.png"),
+    "pgm in text": (lambda d: raw(d / "a.pgm", b"P2#\n1 1 9 5"), f"is a PGM file; {CONVERT}pgm out.png"),
+    "no pgm": (lambda d: raw(d / "a.pgm", b"P7\n"), "is not a PNG, JPEG or BMP image"),
+    "two letters": (lambda d: raw(d / "a.png", b"P5"), "is not a PNG, JPEG or BMP image"),
+    "another riff": (lambda d: raw(d / "a.png", b"RIFF\0\0\0\0WAVE"), "is not a PNG, JPEG or BMP image"),
     "missing": (lambda d: d / "no.png", "no such file"),
     "folder": (lambda d: d, "cannot be read"),
     "text": (lambda d: raw(d / "a.png", b"hello, world"), "is not a PNG, JPEG or BMP image"),
@@ -172,18 +205,21 @@ BAD = {
     "truncated bmp": (lambda d: cut(cv_write(d / "a.bmp", GRAY), 1), "is truncated, damaged or of an"),
     "bmp header only": (lambda d: raw(d / "a.bmp", b"BM" + bytes(30)), "is truncated, damaged or of an"),
     "16 bits": (lambda d: cv_write(d / "a.png", GRAY.astype(np.uint16) * 257), "16 bits per channel"),
-    "alpha": (lambda d: cv_write(d / "a.png", np.concatenate([COLOUR, GRAY])), "alpha channel"),
-    "transparent gray": (lambda d: with_transparency(d / "a.png"), "alpha channel"),
-    "bmp with alpha": (lambda d: cv_write(d / "a.bmp", np.concatenate([COLOUR, GRAY])), "alpha channel"),
+    "alpha": (lambda d: cv_write(d / "a.png", np.concatenate([COLOUR, GRAY])), ALPHA),
+    "transparent gray": (lambda d: with_transparency(d / "a.png"), ALPHA),
+    "bmp with alpha": (lambda d: with_colours(d / "a.bmp", GRAY), ALPHA),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_files_are_refused(tmp_path, case):
+def test_bad_files_are_refused_in_both_languages(tmp_path, exported, case):
     make, words = BAD[case]
+    path = make(tmp_path)
     with pytest.raises(VQVAEError, match=words) as error:
-        read_image(make(tmp_path), 1, (28, 28))
+        read_image(path, 1, (28, 28))
     assert "\n" not in str(error.value)
+    result = run_cpp("encode", path, "--model", exported)
+    assert (result.returncode, result.stderr.decode()) == (2, f"vqvae: error: {error.value}\n")
 
 
 STRICT = {
@@ -212,7 +248,7 @@ def test_the_limit_of_pixels_can_be_set(tmp_path, exported, limit, words, suffix
         assert words in result.stderr.decode() and result.stderr.count(b"\n") == bool(words)
 
 
-@pytest.mark.parametrize("case", [*BAD, *STRICT])
+@pytest.mark.parametrize("case", ["missing", "folder", "webp", "alpha", "truncated jpeg", *STRICT])
 def test_both_programs_print_the_same_line(tmp_path, exported, case):
     strict = ["--strict"] if case in STRICT else []
     path = {**BAD, **STRICT}[case][0](tmp_path)
@@ -244,6 +280,41 @@ def test_converted_images_give_the_same_codes_in_both_languages(tmp_path, export
     results = [run("encode", path, "--model", exported) for run in (run_python, run_cpp)]
     assert results[0].returncode == results[1].returncode == 0
     assert results[0].stdout == results[1].stdout
+
+
+@pytest.mark.parametrize("alpha", [0, 255], ids=["unused", "opaque"])
+def test_a_bmp_without_transparency_is_read(tmp_path, exported, alpha):
+    path = with_colours(tmp_path / "a.bmp", alpha)
+    np.testing.assert_array_equal(read_image(path, 3, (28, 28)), COLOUR)
+    plain = cv_write(tmp_path / "plain.bmp", COLOUR)
+    np.testing.assert_array_equal(read_image(path, 1, (28, 28)), read_image(plain, 1, (28, 28)))
+    results = [run_cpp("encode", file, "--model", exported, "--explain").stderr for file in (path, plain)]
+    assert results[0] == results[1] != b""
+
+
+def test_a_transparent_bmp_is_flattened(tmp_path, exported):
+    path = with_colours(tmp_path / "a.bmp", GRAY)
+    background = np.array([16, 192, 243]).reshape(3, 1, 1)
+    flat = (GRAY.astype(int) * COLOUR + (255 - GRAY.astype(int)) * background + 127) // 255
+    np.testing.assert_array_equal(read_image(path, 3, (28, 28), background="#10c0f3"), flat)
+    plain = cv_write(tmp_path / "plain.bmp", flat.astype(np.uint8))
+    gray = read_image(plain, 1, (28, 28))
+    np.testing.assert_array_equal(read_image(path, 1, (28, 28), background="#10c0f3"), gray)
+    words = ["--model", exported, "--explain", "--background", "#10c0f3"]
+    assert run_cpp("encode", path, *words).stderr == run_cpp("encode", plain, *words).stderr != b""
+
+
+BACKGROUNDS = ["foo", "White", "#fff", "#12345g", "#1234567", "112233", "# 12345", "white ", "#+12345", "it's"]
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_a_background_is_a_colour(tmp_path, background):
+    words = f"background was given as '{background}': it must be black, white or #rrggbb"
+    with pytest.raises(VQVAEError) as error:
+        read_image(tmp_path / "no.png", 1, (28, 28), background=background)
+    assert str(error.value) == words
+    result = run_cpp("encode", tmp_path / "no.png", "--model", "nowhere", "--background", background)
+    assert (result.returncode, result.stderr.decode()) == (2, f"vqvae: error: {words}\n")
 
 
 @pytest.mark.parametrize("image", [np.zeros((1, 4, 4)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
