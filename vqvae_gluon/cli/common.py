@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
+from ..background import BACKGROUND_HELP
 from ..runtime import printing, quiet_libraries
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
 
 IMAGE_HELP = (
     "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
-    "16-bit and transparent images are refused"
+    "an alpha channel that hides something needs --background, 16-bit images are refused"
 )
 MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trained model)"
 
@@ -126,6 +127,7 @@ def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], A
 def add_image_flags(command: argparse.ArgumentParser) -> None:
     """Add the flags that :func:`predictor` and :func:`read_tensor` heed when an image is encoded."""
     command.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    add_background(command)
     command.add_argument(
         "--explain",
         action="store_true",
@@ -134,11 +136,17 @@ def add_image_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dump-input", metavar="FILE", help="write that tensor as raw float32")
 
 
+def add_background(command: argparse.ArgumentParser) -> None:
+    """Add the flag of the colour onto which image files are flattened."""
+    command.add_argument("--background", metavar="COLOUR", default="", help=BACKGROUND_HELP)
+
+
 def predictor(options: argparse.Namespace) -> "Predictor":
     """Load the model that ``--model`` names."""
     from ..deploy.predictor import Predictor
 
-    return Predictor(options.model, strict=getattr(options, "strict", False))
+    settings = {name: getattr(options, name) for name in ("strict", "background") if hasattr(options, name)}
+    return Predictor(options.model, **settings)
 
 
 def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray":

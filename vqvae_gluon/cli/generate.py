@@ -3,8 +3,9 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from ..background import parse_background
 from ..errors import VQVAEError
-from .common import MODEL_HELP, print_text
+from .common import MODEL_HELP, add_background, print_text
 
 if TYPE_CHECKING:
     from ..deploy.sampler import Sampler
@@ -38,6 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     generate.add_argument("--complete", metavar="IMAGE", help="keep the first rows of this image's codes")
     generate.add_argument("--rows", metavar="R", help="how many rows of codes to keep of it")
+    add_background(generate)
     generate.add_argument("--codes", action="store_true", help="print the codes instead, image after image")
     generate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     generate.set_defaults(run=run)
@@ -45,6 +47,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write or print new images."""
+    parse_background(options.background)
     if options.codes and options.output is not None:
         raise VQVAEError(f"{options.output} was given beside --codes, which prints; leave one out")
     if not options.codes and options.output is None:
@@ -102,7 +105,7 @@ def _first_rows(options: argparse.Namespace, sampler: "Sampler") -> Any:
     rows, height = _whole(options.rows), sampler.size.codes_shape[0]
     if rows is None or not 1 <= rows <= height:
         raise VQVAEError(f"rows was given as {options.rows}: it must be from 1 to {height}")
-    sampler.predictor.strict = True
+    sampler.predictor.strict, sampler.predictor.background = True, options.background
     try:
         return sampler.predictor.encode(options.complete)[0, :rows]
     except VQVAEError as error:  # which recommends a flag that this command does not have

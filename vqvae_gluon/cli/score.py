@@ -1,7 +1,8 @@
 """``vqvae score``: how strange each image of a folder is."""
 import argparse
 
-from .common import MODEL_HELP, print_text
+from ..background import parse_background
+from .common import MODEL_HELP, add_background, print_text
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -18,11 +19,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     score.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     score.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    add_background(score)
     score.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Score a folder."""
+    parse_background(options.background)
+
     from ..deploy.sampler import Sampler
     from ..deploy.scores import score_folder, to_csv
     from ..files import write_bytes
@@ -30,6 +34,7 @@ def run(options: argparse.Namespace) -> None:
 
     sampler = Sampler(options.model)
     sampler.predictor.strict = options.strict
+    sampler.predictor.background = options.background
     with quiet_libraries():
         scores = score_folder(sampler, options.folder)
     text = to_csv(scores)

@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
+from ..background import parse_background
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
@@ -34,11 +35,14 @@ class Predictor:
         Images a pass.
     strict : bool
         Refuse image files of another size or colour instead of converting them.
+    background : str
+        'black', 'white' or '#rrggbb': what image files with an alpha channel are flattened onto; default: they are
+        refused.
 
     Raises
     ------
     VQVAEError
-        For missing, damaged or mismatched files.
+        For missing, damaged or mismatched files, and a background that is no colour.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class Predictor:
         ctx: mx.Context = mx.cpu(),
         batch_size: int = 100,
         strict: bool = False,
+        background: str = "",
     ) -> None:
+        parse_background(background)
         if batch_size < 1:
             raise VQVAEError(f"batch_size was given as {batch_size}: it must be at least 1")
         folder = find_model(model)
@@ -57,6 +63,7 @@ class Predictor:
         self.ctx = ctx
         self.batch_size = batch_size
         self.strict = strict
+        self.background = background
         #: (channels, height, width) of an image.
         self.image_shape = encoder.input_shape
         #: (height, width) of an image's codes.
@@ -119,7 +126,8 @@ class Predictor:
             images = [images]
         if isinstance(images, (list, tuple)) and all(isinstance(file, (str, Path)) for file in images):
             channels, *size = self.image_shape
-            images = np.array([read_image(file, channels, tuple(size), self.strict) for file in images])
+            settings = (channels, tuple(size), self.strict, self.background)
+            images = np.array([read_image(file, *settings) for file in images])
         images = np.asarray(images)
         expected = f"(N, {', '.join(map(str, self.image_shape))})"
         if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):
