@@ -2,6 +2,7 @@
 import argparse
 import json
 
+from ..background import parse_background
 from .common import MODEL_HELP, print_text
 
 
@@ -10,6 +11,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
     evaluate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     evaluate.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
+    evaluate.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     evaluate.add_argument("--split", default="test", help="train, validation or test (default: test)")
     evaluate.add_argument("--ctx", default="cpu", help="cpu or gpu")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -18,11 +20,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure the model and print each metric."""
+    parse_background(options.background or "")
+
     from ..deploy.evaluate import evaluate_model
     from ..runtime import parse_contexts
 
     contexts = parse_contexts(options.ctx)
-    metrics = evaluate_model(options.model, options.data, options.split, contexts[0])
+    metrics = evaluate_model(options.model, options.data, options.split, contexts[0], options.background)
     if options.json:
         print_text(json.dumps(metrics, indent=2))
         return

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
+from ..background import parse_background
 from ..errors import VQVAEError
 from .common import add_settings, print_text, read_settings, train_and_export
 
@@ -30,6 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, that of RUN/prior)",
     )
     prior.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
+    prior.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     prior.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN/prior, if any")
     prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
@@ -40,6 +42,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train a prior, or go on with it, and export it."""
+    parse_background(options.background or "")
     recipe = _read_recipe(options)
     if options.print_recipe:
         print_text(recipe.to_json().rstrip())
@@ -60,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
     if not model.manifest.is_file():
         raise VQVAEError(f"{run_folder}: holds no manifest.json, which names the data; give a run of vqvae train")
     predictor = Predictor(model.path)
-    dataset = encode_dataset(predictor, load_origin(model, predictor, options.data), recipe.classes == "auto")
+    images = load_origin(model, predictor, options.data, options.background)
+    dataset = encode_dataset(predictor, images, recipe.classes == "auto")
     trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
     training = Loop(trained, run_folder / FOLDER, options.resume)
     again = ["vqvae", "prior", str(options.folder), "--resume"]

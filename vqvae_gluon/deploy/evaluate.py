@@ -28,14 +28,16 @@ def evaluate_model(
     data: Optional[str] = None,
     split: str = "test",
     ctx: mx.Context = mx.cpu(),
+    background: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Measure a model on a whole split.
 
     Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
     must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
     LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
-    default: what the model's manifest names. Where the model has a prior: ``bits_per_image``, minus log2 of the codes'
-    likelihood without a class, ``bits_per_pixel`` and, if all images have labels, ``bits_per_image_with_class``.
+    default: what the model's manifest names. ``background``, if given, takes the place of the recipe's. Where the model
+    has a prior: ``bits_per_image``, minus log2 of the codes' likelihood without a class, ``bits_per_pixel`` and, if all
+    images have labels, ``bits_per_image_with_class``.
 
     Raises VQVAEError for a missing or damaged model, prior, judge or data set, and for a class that the prior lacks.
     """
@@ -43,7 +45,7 @@ def evaluate_model(
     sampler = Sampler(model, ctx) if folder.prior else None
     predictor = sampler.predictor if sampler else Predictor(model, ctx)
     _, *size = predictor.image_shape
-    dataset = load_origin(folder, predictor, data)
+    dataset = load_origin(folder, predictor, data, background)
     images, labels, classes = dataset.split(split)
     judge = Judge(ctx=ctx) if classes == DIGITS and predictor.image_shape == _JUDGED else None
     has_labels = bool(classes) and labels.min() >= 0
@@ -82,15 +84,20 @@ def evaluate_model(
     return metrics
 
 
-def load_origin(folder: ModelFolder, predictor: Predictor, data: Optional[str] = None) -> Dataset:
-    """Return the data set that a model's manifest names, or ``data`` read in the same way.
+def load_origin(
+    folder: ModelFolder, predictor: Predictor, data: Optional[str] = None, background: Optional[str] = None
+) -> Dataset:
+    """Return the data set that a model's manifest names, or ``data`` read in the same way, ``background`` apart.
 
     Raises VQVAEError if it is missing, or is no longer what the model was trained on.
     """
     channels, *size = predictor.image_shape
     recipe, fingerprint = _origin(folder.manifest)
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
-    dataset = load_dataset(**{**settings, "source": data or recipe.data})
+    settings["source"] = data or recipe.data
+    if background is not None:
+        settings["background"] = background
+    dataset = load_dataset(**settings)
     if not data and fingerprint not in (None, dataset.fingerprint()):
         raise VQVAEError(
             f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "

@@ -24,7 +24,7 @@ from .recipe import Recipe
 
 #: What all recipes of a comparison must share; the decoder, too, see :func:`check_comparable`.
 SHARED = (
-    *("data", "channels", "image_size", "split_seed", "mixed_sizes"),
+    *("data", "channels", "image_size", "split_seed", "mixed_sizes", "background"),
     *("decoder_width", "reconstruction_loss", "batch_size", "num_epoch", "epoch_passes", "training_metrics"),
 )
 _CURVES = ("loss", "mse", "perplexity", "codes_used")

@@ -5,6 +5,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from ..background import BACKGROUND_HELP, parse_background
 from ..emadl import OWN_PROJECT, Texts
 from .settings import Settings, find_recipe, require, setting
 
@@ -74,6 +75,7 @@ class Recipe(Settings):
     channels: int = setting(1, "1 for grayscale, 3 for colour")
     image_size: Tuple[int, int] = setting((28, 28), "HEIGHTxWIDTH of the model's images")
     mixed_sizes: str = setting("refuse", "what to do with a folder of images of different sizes")
+    background: str = setting("", BACKGROUND_HELP)
     emadl: Texts = dataclasses.field(
         default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}
     )
@@ -81,6 +83,7 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_choices(CHOICES)
+        parse_background(self.background)
         for name, value in self.check_counts(_POSITIVE):
             if name in _WIDTHS:
                 require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
@@ -119,14 +122,15 @@ class Recipe(Settings):
 
     def data_settings(self) -> Dict[str, Any]:
         """Return what :func:`load_dataset` takes."""
-        names = ("channels", "image_size", "split_seed", "mixed_sizes")
+        names = ("channels", "image_size", "split_seed", "mixed_sizes", "background")
         return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
-        """Return the recipe as JSON text; ``emadl`` is left out where it is empty."""
+        """Return the recipe as JSON text; ``background`` and ``emadl`` are left out where they are empty."""
         settings = dataclasses.asdict(self)
-        if not settings["emadl"]:
-            del settings["emadl"]
+        for name in ("background", "emadl"):  # which recipes of earlier versions lack
+            if not settings[name]:
+                del settings[name]
         return json.dumps(settings, indent=2) + "\n"
 
     def files(self) -> Dict[str, str]:
