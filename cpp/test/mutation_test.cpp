@@ -47,6 +47,13 @@ std::string mutate(Random& random, std::string content) {
   }
 }
 
+/// A PNG file of 28 x 28 pixels, red, green, blue and alpha, with these compressed rows.
+std::string png_with_alpha(const std::string& rows) {
+  using vqvae::detail::big_endian, vqvae::detail::png_chunk;
+  const std::string header = big_endian(28) + big_endian(28) + std::string("\x08\x06\0\0\0", 5);
+  return vqvae::detail::png_signature + png_chunk("IHDR", header) + png_chunk("IDAT", rows) + png_chunk("IEND", "");
+}
+
 /// A copy of the pre-trained model in which one file at a time is damaged.
 class Playground {
  public:
@@ -80,9 +87,9 @@ class Playground {
     vqvae::write_file(folder_ / file, whole);
   }
 
-  void try_image(Random& random, const std::string& content) const {
-    vqvae::write_file(folder_ / "image", mutate(random, content));
-    vqvae::read_image(folder_ / "image", 1, 28, 28);
+  void try_image(const std::string& content) const {
+    vqvae::write_file(folder_ / "image", content);
+    vqvae::read_image(folder_ / "image", 1, 28, 28, false, "white");
   }
 
  private:
@@ -98,10 +105,12 @@ int main(int count, char** arguments) {
   const vqvae::Codec codec(VQVAE_PRETRAINED);
   const vqvae::Image image = codec.read_image(std::filesystem::path(VQVAE_DIGITS) / "3.png");
   const std::string png = vqvae::read_file(std::filesystem::path(VQVAE_DIGITS) / "3.png");
+  const std::string stored = vqvae::detail::stored_deflate(std::string(28 * (1 + 4 * 28), '\1'));
   const std::string codes = vqvae::format_codes(vqvae::Codes(49, 7), 7);
   const std::string newest = "model_0_newest-";
   const std::map<std::string, std::function<void()>> kinds = {
-      {"PNG", [&] { bare.try_image(random, png); }},
+      {"PNG", [&] { bare.try_image(mutate(random, png)); }},
+      {"pixels of a PNG with alpha", [&] { bare.try_image(png_with_alpha(mutate(random, stored))); }},
       {"codes", [&] { vqvae::parse_codes("codes", mutate(random, codes), codec); }},
       {"encoder graph", [&] { bare.try_model(random, "model/vqvae.Encoder/" + newest + "symbol.json", image); }},
       {"decoder graph", [&] { bare.try_model(random, "model/vqvae.Decoder/" + newest + "symbol.json", image); }},

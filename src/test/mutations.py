@@ -27,6 +27,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 import numpy as np
 
 from conftest import DIGITS, PROGRAM
+from vqvae_gluon.data.image_format import PNG, chunk, chunks
 
 DIGIT = DIGITS[3]
 SECONDS = 20  # a command that takes longer hangs
@@ -194,6 +195,21 @@ def _array(rng: random.Random, content: Optional[bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def change_chunk(rng: random.Random, content: bytes) -> bytes:
+    """Damage, remove, repeat or move one chunk of a PNG file, whose checksums are right again."""
+    parts = [(name, body) for name, body, _ in chunks(content)]
+    place = rng.randrange(len(parts))
+    name, body = parts.pop(place)
+    action = rng.choice(["damage", "damage", "damage", "remove", "repeat", "move"])
+    if action == "damage":
+        parts.insert(place, (name, rng.choice(BYTES)(rng, body or b"\0")))
+    elif action == "repeat":
+        parts[place:place] = [(name, body)] * 2
+    elif action == "move":
+        parts.insert(rng.randrange(len(parts) + 1), (name, body))
+    return PNG + b"".join(chunk(*part) for part in parts)
+
+
 def make_targets(work: Path) -> List[Target]:
     """Return every kind of file, made in ``work``."""
     import mxnet as mx
@@ -228,6 +244,9 @@ def make_targets(work: Path) -> List[Target]:
     pictures.mkdir()
     for suffix in ("jpg", "bmp", "png"):
         _write_picture(pictures / f"a.{suffix}", images[0, 0])
+    transparent = work / "transparent"
+    transparent.mkdir()
+    _write_transparent(transparent, images[:4, 0])
     texts = work / "texts"
     texts.mkdir()
     (texts / "codes.txt").write_text("0 1 2 3 4 5 6\n" * 7)
@@ -245,12 +264,17 @@ def make_targets(work: Path) -> List[Target]:
     resume = ["prior", "{folder}", "--resume"]
     encode = ["encode", str(DIGIT), "--model", "{folder}"]
     show = ["train", "--recipe", "{file}", "--print-recipe"]
+    flatten = ["reconstruct", "{file}", "{out}.png", "--background", "white"]
     reconstruct = ["reconstruct", str(DIGIT), "{out}.png", "--model", "{folder}"]
     model = ["--model", str(run)]
     return [
         *(
             Target(suffix, pictures, f"a.{suffix}", ["reconstruct", "{file}", "{out}.png", *model], BYTES, True)
             for suffix in ("png", "jpg", "bmp")
+        ),
+        *(
+            Target(name, transparent, name, [*flatten, *model], [*BYTES, *[change_chunk] * 9], True)
+            for name in ("rgba.png", "palette.png")
         ),
         Target("codes text", texts, "codes.txt", ["decode", "{file}", "{out}.png", *model], BYTES, True),
         Target("codes", texts, "codes.npz", ["decode", "{file}", "{out}.npy", *model], [*BYTES, change_archive]),
@@ -278,6 +302,16 @@ def _write_picture(path: Path, image: np.ndarray) -> None:
     from PIL import Image  # which matplotlib brings
 
     Image.fromarray(image).save(path)
+
+
+def _write_transparent(folder: Path, samples: np.ndarray) -> None:
+    from PIL import Image
+
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    image = Image.fromarray(samples.transpose(1, 2, 0), "RGBA")
+    image.save(folder / "rgba.png", exif=orientation)
+    image.convert("RGB").quantize(16).save(folder / "palette.png", transparency=bytes(range(0, 160, 10)))
 
 
 def mutate(target: Target, number: int, seed: int) -> bytes:
