@@ -210,7 +210,7 @@ def get_model(
     ctx : mx.Context
         Where pre-trained parameters go.
     **kwargs
-        Settings of the model. All have num_embeddings (64), embedding_dim (16), update ('gradient' or 'ema',
+        Settings of the model; those of a pre-trained one need not be given. All have num_embeddings (64), embedding_dim (16), update ('gradient' or 'ema',
         see :class:`VectorQuantizer`), channels (1), image_size (height, width; (28, 28)), decoder ('emadl' or
         'residual') and decoder_width. The encoders' own: width, blocks, reduced_width; emadl, see :func:`vqvae_emadl`.
 
@@ -222,13 +222,30 @@ def get_model(
     """
     if name.lower() not in _MODELS:
         raise VQVAEError(f"unknown model {name!r}: choose one of {', '.join(get_model_list())}")
+    if not pretrained:
+        return _build(name, kwargs)
+    from .deploy.artifacts import load_parameters, pretrained_folder
+
+    folder = Path(root) if root else pretrained_folder()
+    folder = folder / pretrained if isinstance(pretrained, str) else folder
+    model = _build(name, {**_trained_settings(folder, name), **kwargs})
+    load_parameters(model, folder, ctx)
+    return model
+
+
+def _build(name: str, settings: Dict[str, Any]) -> VQVAE:
     try:
-        model = _MODELS[name.lower()](**kwargs)
+        return _MODELS[name.lower()](**settings)
     except TypeError as error:
         raise VQVAEError(f"model {name!r}: {str(error).split('() ', 1)[-1]}") from None
-    if pretrained:
-        from .deploy.artifacts import load_parameters, pretrained_folder
 
-        folder = Path(root) if root else pretrained_folder()
-        load_parameters(model, folder / pretrained if isinstance(pretrained, str) else folder, ctx)
-    return model
+
+def _trained_settings(folder: Path, name: str) -> Dict[str, Any]:
+    """Return the settings of a trained model, or none where its manifest is missing or of another model."""
+    from .deploy.artifacts import find_model
+    from .training.recipe import Recipe
+
+    recipe = Recipe.from_dict(find_model(folder).read_recipe())
+    if recipe.model != name.lower():
+        return {}
+    return {setting: value for setting, value in recipe.model_settings().items() if setting != "update"}

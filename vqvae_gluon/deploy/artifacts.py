@@ -123,6 +123,19 @@ class ModelFolder(NamedTuple):
         """The manifest of the run around it, which need not exist."""
         return self.path.parent / "manifest.json"
 
+    def read_recipe(self) -> Dict[str, Any]:
+        """Return the settings that trained the model, or none where it has no manifest.
+
+        Raises VQVAEError for a manifest that is damaged.
+        """
+        if not self.manifest.exists():
+            return {}
+        content = parse_json(self.manifest, read_bytes(self.manifest))
+        recipe = content.get("recipe") if isinstance(content, dict) else None
+        if not isinstance(recipe, dict):
+            raise VQVAEError(f"{self.manifest}: is damaged: it lacks the recipe")
+        return recipe
+
     def load(
         self, component: str, graph: str = SYMBOL, inputs: Callable[[mx.sym.Symbol], Inputs] = image_input
     ) -> Component:

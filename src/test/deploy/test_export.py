@@ -241,15 +241,16 @@ def test_an_export_without_losses_is_not_whole(run, tmp_path):
 
 def test_get_model_loads_exported_parameters(run):
     folder, training, manifest = run
-    settings = {"num_embeddings": 8, "embedding_dim": 4, "image_size": (8, 8)}
-    model = get_model("VQVAE_EMADL", pretrained=True, root=folder, **settings)
+    model = get_model("VQVAE_EMADL", pretrained=True, root=folder)  # whose settings are the run's
     images = training.dataset.validation.images[:10]
     output = model(mx.nd.array(to_unit(images)))
     predictor = Predictor(folder)
     np.testing.assert_array_equal(output.codes.asnumpy(), predictor.encode(images))
     np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), rtol=1e-5, atol=1e-6)
     with pytest.raises(VQVAEError, match=r"is another model: for .* it has shape"):
-        get_model("vqvae_emadl", pretrained=True, root=folder)
+        get_model("vqvae_emadl", pretrained=True, root=folder, num_embeddings=9)
+    with pytest.raises(VQVAEError, match="is another model: for .* it has none"):
+        get_model("vqvae_residual", pretrained=True, root=folder, image_size=(8, 8))
 
 
 def test_get_model_refuses_unknown_names_and_settings():
