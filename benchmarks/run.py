@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,9 +20,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from bench import BUILD, FULL, HERE, QUICK, ROOT, SECTIONS, Bench, Figures
+from environment import make_peers
 from report import draw, format_memory, format_table, summarize
-
-PEERS = HERE / ".peers"
 
 
 def main() -> None:
@@ -31,7 +29,7 @@ def main() -> None:
     options = _options()
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     machine = _machine()
-    peers = _make_peers()
+    peers = make_peers()
     _build_program()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(peers, Path(folder), QUICK if options.quick else FULL, options.recipe, options.peer_recipes)
@@ -107,19 +105,6 @@ def _number(text: str) -> Any:
 def _peer_recipes(text: str) -> List[Dict[str, float]]:
     pairs = (pair.split("x") for pair in text.split(","))
     return [{"learning_rate": float(rate), "epochs": int(epochs)} for rate, epochs in pairs]
-
-
-def _make_peers() -> Path:
-    """Return the Python of the peers' environment, made anew where it does not have what requirements.txt says."""
-    wanted, stamp, python = HERE / "requirements.txt", PEERS / "installed.txt", PEERS / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted.read_text():
-        print(f"installing the peers into {PEERS.relative_to(ROOT)}", flush=True)
-        shutil.rmtree(PEERS, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        (PEERS / ".gitignore").write_text("*\n")
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", "-r", str(wanted)], check=True)
-        stamp.write_text(wanted.read_text())
-    return python
 
 
 def _build_program() -> None:
