@@ -124,7 +124,7 @@ def format_table(rows: Sequence[Row]) -> str:
                 "" if row["required"] is None else f"{row['required']:.3g}, {'met' if row['met'] else '**missed**'}",
             ]
         )
-    return _align(lines)
+    return markdown_table(lines)
 
 
 def format_memory(rows: Sequence[Row]) -> str:
@@ -132,7 +132,7 @@ def format_memory(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     columns = ("work", "batch", "side", "MiB")
-    return _align([list(columns)] + [[_cell(row.get(column, "")) for column in columns] for row in rows])
+    return markdown_table([list(columns)] + [[_cell(row.get(column, "")) for column in columns] for row in rows])
 
 
 def _cell(value: Any) -> str:
@@ -144,7 +144,8 @@ def _format(spread: Dict[str, float]) -> str:
     return f"{median} [{low} to {high}]"
 
 
-def _align(lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of rows of cells, the titles first."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
     return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])

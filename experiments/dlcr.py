@@ -113,12 +113,11 @@ def compare(kind: str) -> int:
     return status
 
 
-def paste(kind: str) -> None:
-    """Put the table of one kind into the page, between its marks."""
-    table = (RUNS / kind / "table.md").read_text()
-    mark = f"<!-- {kind} -->\n"
+def paste(page: Path, name: str, table: str) -> None:
+    """Put a table into a page, between the marks of its name."""
+    mark = f"<!-- {name} -->\n"
     pattern = re.compile(re.escape(mark) + ".*?" + re.escape(mark), re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: mark + "\n" + table + "\n" + mark, PAGE.read_text()))
+    page.write_text(pattern.sub(lambda _: mark + "\n" + table + "\n" + mark, page.read_text()))
 
 
 def compare_all() -> int:
@@ -128,7 +127,7 @@ def compare_all() -> int:
     status = max(process.wait() for process in processes)
     if status == 0:
         for kind in KINDS:
-            paste(kind)
+            paste(PAGE, kind, (RUNS / kind / "table.md").read_text())
     return status
 
 

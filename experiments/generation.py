@@ -87,7 +87,7 @@ def bits_of(sampler: Sampler, images: np.ndarray) -> np.ndarray:
 
 
 def roc_area(ordinary: np.ndarray, strange: np.ndarray) -> float:
-    """Return the probability that a strange one has more bits than an ordinary one, ties counted half."""
+    """Return the probability that a strange one has a higher score than an ordinary one, ties counted half."""
     ranks = rankdata(np.concatenate([ordinary, strange]))[len(ordinary) :]
     return float((ranks.sum() - len(strange) * (len(strange) + 1) / 2) / (len(ordinary) * len(strange)))
 
