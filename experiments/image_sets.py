@@ -8,15 +8,16 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from dlcr import PHOTOS
 
-from vqvae_gluon import write_png
+from vqvae_gluon import load_dataset, write_png
 from vqvae_gluon.data.dataset import SPLITS
 from vqvae_gluon.data.image_file import read_pixels, stretch
 from vqvae_gluon.errors import VQVAEError
+from vqvae_gluon.files import writing
 
 #: Three more that come with scikit-image: of NASA, and with "no known copyright restrictions" or none stated.
 MORE_PHOTOS = ("hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png")
@@ -100,13 +101,21 @@ def cell_labels() -> Dict[str, Tuple[float, str]]:
     return {Path(path).stem: (float(probability), kind) for path, probability, kind in fields}
 
 
-#: By the name of the folder: channels, and what yields the images.
-SETS: Dict[str, Tuple[int, Callable[[], Images]]] = {
-    "photographs": (3, photographs),
-    "emoji": (3, emoji),
-    "cells-64": (1, lambda: cells(64)),
-    "cells-128": (1, lambda: cells(128)),
-    "cells-64-sound": (1, sound_cells),
+class ImageSet(NamedTuple):
+    """Images of ``channels`` x ``side`` x ``side``, and what yields them."""
+
+    channels: int
+    side: int
+    images: Callable[[], Images]
+
+
+#: By the name of the folder.
+SETS = {
+    "photographs": ImageSet(3, TILE, photographs),
+    "emoji": ImageSet(3, 64, emoji),
+    "cells-64": ImageSet(1, 64, lambda: cells(64)),
+    "cells-128": ImageSet(1, 128, lambda: cells(128)),
+    "cells-64-sound": ImageSet(1, 64, sound_cells),
 }
 
 
@@ -117,10 +126,21 @@ def prepare(name: str, cache: Path) -> Path:
         shutil.rmtree(unfinished, ignore_errors=True)
         for split in SPLITS:
             (unfinished / split).mkdir(parents=True)
-        for split, stem, image in SETS[name][1]():
+        for split, stem, image in SETS[name].images():
             write_png(unfinished / split / f"{stem}.png", np.ascontiguousarray(image))
         unfinished.rename(folder)
     return folder
+
+
+def pack(name: str, cache: Path) -> Path:
+    """Return a file .npz of the splits of a set, uint8 (N, C, H, W), written if it is not there yet."""
+    path = cache / f"{name}.npz"
+    if not path.exists():
+        channels, side, _ = SETS[name]
+        dataset = load_dataset(str(prepare(name, cache)), channels, (side, side))
+        with writing(path) as file:
+            np.savez(file, **{split: dataset.split(split).images for split in SPLITS})
+    return path
 
 
 def _locate(package: str, path: str) -> Path:

@@ -55,10 +55,10 @@ def test_a_set_that_was_cut_short_is_written_again(tmp_path, monkeypatch):
         if not whole:
             raise VQVAEError("the rest is missing")
 
-    monkeypatch.setattr(image_sets, "SETS", {"set": (1, lambda: images(False))})
+    monkeypatch.setattr(image_sets, "SETS", {"set": image_sets.ImageSet(1, 2, lambda: images(False))})
     with pytest.raises(VQVAEError):
         image_sets.prepare("set", tmp_path)
-    monkeypatch.setattr(image_sets, "SETS", {"set": (1, lambda: images(True))})
+    monkeypatch.setattr(image_sets, "SETS", {"set": image_sets.ImageSet(1, 2, lambda: images(True))})
     folder = image_sets.prepare("set", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
     assert [path.name for path in sorted(folder.glob("*/*"))] == ["one.png"] * 3
