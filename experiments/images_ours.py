@@ -1,0 +1,55 @@
+"""Trains this package's model for images.py, so many updates at a time as it is asked for."""
+import time
+from itertools import islice
+from typing import Any, Dict, Iterator, List, Tuple
+
+import mxnet as mx
+import numpy as np
+from worker import serve
+
+from vqvae_gluon import Recipe
+from vqvae_gluon.data import SPLITS, Dataset, Split, batches, to_bytes, to_unit
+from vqvae_gluon.training.autoencoder import Autoencoder
+
+
+class Run:
+    """One training. It makes the very updates that ``vqvae train`` makes, but can be halted within an epoch."""
+
+    def begin(self, images: str, recipe: Dict[str, Any]) -> None:
+        """Start a training with a recipe on the splits, uint8 (N, C, H, W), of a file .npz."""
+        arrays = np.load(images)
+        dataset = Dataset(*(Split(arrays[name]) for name in SPLITS))
+        self._trained = Autoencoder(Recipe.from_dict(recipe), dataset)
+        self._batches = self._order()
+
+    def _order(self) -> Iterator[Tuple[np.ndarray, np.random.RandomState]]:
+        """Yield for each update the numbers of its images, and the generator of its epoch, as ``Loop`` draws them."""
+        trained, recipe = self._trained, self._trained.recipe
+        for epoch in range(recipe.num_epoch):
+            rng = np.random.RandomState([recipe.seed, epoch])
+            if epoch == 0:
+                trained.start(rng)
+            for chosen in batches(np.arange(trained.examples), recipe.batch_size, rng):
+                yield chosen, rng
+
+    def advance(self, updates: int) -> Dict[str, float]:
+        """Make updates; return the seconds, the codebook's start included, and the metrics of the validation split."""
+        meter = self._trained.meter()
+        start = time.perf_counter()
+        for chosen, rng in islice(self._batches, updates):
+            self._trained.step(chosen, meter, rng)
+        mx.nd.waitall()
+        seconds = time.perf_counter() - start
+        figures = self._trained.measure("validation")
+        return {"seconds": seconds, **{name: figures[name] for name in ("mse", "perplexity", "codes_used")}}
+
+    def reconstruct(self, chosen: List[int], path: str) -> None:
+        """Write the reconstructions of some validation images, uint8, to a file .npy."""
+        images = self._trained.dataset.validation.images[chosen]
+        output = self._trained.model(mx.nd.array(to_unit(images)))
+        np.save(path, to_bytes(output.reconstruction.asnumpy()))
+
+
+if __name__ == "__main__":
+    run = Run()
+    serve(run.begin, run.advance, run.reconstruct)
