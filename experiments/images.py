@@ -158,8 +158,8 @@ def race(
 ) -> Dict[str, Any]:
     """Train 'ours', 'peer' or both, in turn from look to look; return the looks of each.
 
-    A look holds the ``updates`` and ``seconds`` of training so far and the metrics of the validation split. The
-    reconstructions of the ``pictured`` validation images are written among the results.
+    A look holds the ``updates``, ``seconds`` and ``cpu_seconds`` of training so far and the metrics of the validation
+    split. The reconstructions of the ``pictured`` validation images are written among the results.
     """
     contenders = {"ours": (Path(sys.executable), "images_ours.py"), "peer": (make_peers(), "images_peer.py")}
     workers: Dict[str, Worker] = {}
@@ -172,7 +172,8 @@ def race(
         for done, updates in zip(stops, np.diff([0, *stops]).tolist()):
             for name, worker in workers.items():
                 figures = worker.call("advance", updates=updates)
-                figures["seconds"] += looks[name][-1]["seconds"] if looks[name] else 0.0
+                for clock in ("seconds", "cpu_seconds"):
+                    figures[clock] += looks[name][-1][clock] if looks[name] else 0.0
                 looks[name].append({"updates": done, **figures})
                 print(f"{work.name}: {name}: {_short(looks[name][-1])}", flush=True)
         for name, worker in workers.items() if pictured else ():

@@ -104,7 +104,7 @@ class Run:
 
     def advance(self, updates: int) -> Dict[str, float]:
         """Make updates; return the seconds, the codebook's start included, and the metrics of the validation split."""
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         for chosen in islice(self._batches, updates):
             images = self._train[chosen].contiguous(memory_format=_LAYOUT)
             reconstructions, _, commitment = self._model(images)
@@ -112,7 +112,8 @@ class Run:
             (F.mse_loss(reconstructions, images) + commitment).backward()
             self._optimizer.step()
             self._schedule.step()
-        return {"seconds": time.perf_counter() - start, **self._measure()}
+        seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+        return {**seconds, **self._measure()}
 
     @torch.inference_mode()
     def _measure(self) -> Dict[str, float]:

@@ -14,7 +14,7 @@ from vqvae_gluon.plots import draw_rows
 
 PAGE, PICTURES = ROOT / "docs" / "images.md", ROOT / "docs" / "images"
 PEER = "vector-quantize-pytorch"
-_LOOK = ("updates", "seconds", "mse", "perplexity", "codes_used")
+_LOOK = ("updates", "seconds", "cpu_seconds", "mse", "perplexity", "codes_used")
 
 Looks = Sequence[Dict[str, float]]
 Lines = List[List[str]]
@@ -66,25 +66,28 @@ def errors(races: Dict[str, List[Dict[str, Any]]]) -> Lines:
 
 
 def times(races: Dict[str, List[Dict[str, Any]]]) -> Lines:
-    """Return the table of seconds of training: of an update, and until the peer's error at its end is reached."""
-    lines = [["images", "updates", "s an update, ours", PEER, "s to the peer's last error, ours", PEER, "times sooner"]]
+    """Return the table of training times: CPU seconds of an update, and seconds until the peer's last error."""
+    paces, reached = "CPU s an update", "s to the peer's last error"
+    lines = [["images", "updates", f"{paces}: ours", "peer", f"{reached}: ours", "peer", "times sooner", "by CPU time"]]
     for name, results in races.items():
         pairs = [(result["looks"]["ours"], result["looks"]["peer"]) for result in results]
-        paces = [mean([looks[-1]["seconds"] / looks[-1]["updates"] for looks in each], ".3f") for each in zip(*pairs)]
-        reached = [[seconds_to(looks, peer[-1]["mse"]) for looks in (ours, peer)] for ours, peer in pairs]
-        ours, theirs = zip(*reached)
-        late = [seconds for seconds in ours if seconds is None]
+        cells = [mean([one[-1]["cpu_seconds"] / one[-1]["updates"] for one in each], ".3f") for each in zip(*pairs)]
+        ours, theirs = zip(*([first_look(looks, peer[-1]["mse"]) for looks in (mine, peer)] for mine, peer in pairs))
+        seconds = mean([look["seconds"] for look in theirs], ".0f")
+        late = ours.count(None)
         if late:
-            cells = [f"not reached by {len(late)} of {len(ours)}", mean(theirs, ".0f"), ""]
+            cells += [f"not reached by {late} of {len(ours)}", seconds, "", ""]
         else:
-            cells = [mean(ours, ".0f"), mean(theirs, ".0f"), mean([b / a for a, b in reached], ".2f")]
-        lines.append([name, str(pairs[0][0][-1]["updates"]), *paces, *cells])
+            cells += [mean([look["seconds"] for look in ours], ".0f"), seconds]
+            for clock in ("seconds", "cpu_seconds"):
+                cells.append(mean([their[clock] / our[clock] for our, their in zip(ours, theirs)], ".2f"))
+        lines.append([name, str(pairs[0][0][-1]["updates"]), *cells])
     return lines
 
 
-def seconds_to(looks: Looks, mse: float) -> Optional[float]:
-    """Return the seconds of training at the first look with this validation MSE or less, None if there is none."""
-    return next((look["seconds"] for look in looks if look["mse"] <= mse), None)
+def first_look(looks: Looks, mse: float) -> Optional[Dict[str, float]]:
+    """Return the first look with this validation MSE or less, None if there is none."""
+    return next((look for look in looks if look["mse"] <= mse), None)
 
 
 def grid(grids: Dict[str, List[Dict[str, Any]]]) -> Lines:

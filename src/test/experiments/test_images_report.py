@@ -4,8 +4,8 @@ import images_report
 
 def looks(*pairs):
     return [
-        {"updates": 10 * number, "seconds": seconds, "mse": mse, "perplexity": 40, "codes_used": 50}
-        for number, (seconds, mse) in enumerate(pairs, 1)
+        {"updates": 10 * number, "seconds": s, "cpu_seconds": s / 2, "mse": mse, "perplexity": 40, "codes_used": 50}
+        for number, (s, mse) in enumerate(pairs, 1)
     ]
 
 
@@ -19,12 +19,12 @@ PEER = [(4.0, 0.3), (8.0, 0.1), (12.0, 0.2)]
 def test_times_are_those_of_the_first_look_with_the_peers_last_error():
     table = images_report.times({"emoji": [race([(2.0, 0.25), (5.0, 0.2), (7.0, 0.3)], PEER)]})
     # The peer itself was as low at its second look already.
-    assert table[1] == ["emoji", "30", "0.233", "0.400", "5", "8", "1.60"]
+    assert table[1] == ["emoji", "30", "0.117", "0.200", "5", "8", "1.60", "1.60"]
 
 
 def test_an_error_that_ours_does_not_reach_has_no_ratio():
     never, soon = race([(2.0, 0.5)], PEER), race([(2.0, 0.1)], PEER, 1)
-    assert images_report.times({"emoji": [never, soon]})[1][-3:] == ["not reached by 1 of 2", "8", ""]
+    assert images_report.times({"emoji": [never, soon]})[1][-4:] == ["not reached by 1 of 2", "8", "", ""]
 
 
 def test_errors_are_those_at_the_end_and_the_lowest():
