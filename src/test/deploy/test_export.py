@@ -249,7 +249,7 @@ def test_get_model_loads_exported_parameters(run):
     np.testing.assert_allclose(output.reconstruction.asnumpy(), predictor.reconstruct(images), rtol=1e-5, atol=1e-6)
     with pytest.raises(VQVAEError, match=r"is another model: for .* it has shape"):
         get_model("vqvae_emadl", pretrained=True, root=folder, num_embeddings=9)
-    with pytest.raises(VQVAEError, match="is another model: for .* it has none"):
+    with pytest.raises(VQVAEError, match="is another model"):
         get_model("vqvae_residual", pretrained=True, root=folder, image_size=(8, 8))
 
 
