@@ -10,6 +10,8 @@ import numpy as np
 from .errors import VQVAEError
 from .files import write_bytes
 
+_INCH = 96  # pixels of an image that a picture shows as they are, next to frames and titles
+_MOST_INCHES = 4  # a side: eight images fill a wide screen
 _NO_CLOCK = {"Software": None}  # equal runs draw equal files
 
 
@@ -19,9 +21,14 @@ def reconstruction_name(index: int, epoch: int, batch_size: int) -> str:
 
 
 def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
-    """Draw rows of images, each a title and (N, C, H, W) uint8, all of one N."""
-    count = len(rows[0][1])
-    figure, axes = plt.subplots(len(rows), figsize=(count, 1.25 * len(rows)), constrained_layout=True)
+    """Draw rows of images, each a title and (N, C, H, W) uint8, all of one N.
+
+    An image has an inch a side, a larger one as much as its pixels need, up to four.
+    """
+    count, _, *sides = rows[0][1].shape
+    inches = min(max(1, max(sides) / _INCH), _MOST_INCHES)
+    figsize = (count * inches, (inches + 0.25) * len(rows))
+    figure, axes = plt.subplots(len(rows), figsize=figsize, constrained_layout=True)
     for axis, (title, images) in zip(np.atleast_1d(axes), rows):
         framed = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=255)
         line = np.concatenate(list(framed), axis=2)  # one picture a row: hundreds of axes are slow
