@@ -24,8 +24,15 @@ from .nn.vqvae import ComponentNames, code_grid
 _EMADL_STRIDE = 4  # of the project in this package; its text says height / 4
 
 
-def _emadl_decoder(channels: int, embedding_dim: int, image_size: Tuple[int, int], prefix: str) -> HybridBlock:
+def _emadl_decoder(
+    channels: int, embedding_dim: int, image_size: Tuple[int, int], stride: int, prefix: str
+) -> HybridBlock:
     """Return what ``Decoder.emadl`` in this package describes."""
+    if stride != _EMADL_STRIDE:
+        raise VQVAEError(
+            f"decoder 'emadl' was given for stride {stride}: it makes images {_EMADL_STRIDE} times as high and wide "
+            "as their codes; choose the residual one"
+        )
     height, width = image_size
     path = OWN_PROJECT / "Decoder.emadl"
     sizes = {"channels": channels, "height": height, "width": width, "embedding_dim": embedding_dim}
@@ -44,19 +51,25 @@ def compose(
     update: str = "gradient",
     image_size: Tuple[int, int] = (28, 28),
     decoder_width: Optional[int] = None,
+    stride: Optional[int] = None,
 ) -> VQVAE:
     """Return the VQ-VAE of an encoder built for the same ``channels`` and ``embedding_dim``.
 
-    ``encoder.stride`` says how many pixels a side one code stands for. ``decoder`` is 'emadl' or 'residual';
-    ``decoder_width`` is the latter's width. See :func:`get_model` for the others. Raises VQVAEError for an unknown
-    decoder or an image size the encoder's stride does not divide.
+    ``encoder.stride`` says how many pixels a side one code stands for; ``stride``, if given, must be the same.
+    ``decoder`` is 'emadl', for stride 4, or 'residual'; ``decoder_width`` is the latter's width. See :func:`get_model`
+    for the others. Raises VQVAEError for an unknown decoder, one that does not fit the stride, or an image size that
+    the stride does not divide.
     """
+    if stride not in (None, encoder.stride):
+        raise VQVAEError(
+            f"stride was given as {stride}: that of {type(encoder).__name__} is always {encoder.stride}; leave it out"
+        )
     codes_shape = code_grid(image_size, encoder.stride)
     # Fixed prefixes: exported names must not depend on how many models a process has made.
     return VQVAE(
         encoder,
         VectorQuantizer(num_embeddings, embedding_dim, update, prefix="vectorquantize0_"),
-        _make_decoder(decoder, channels, embedding_dim, image_size, decoder_width),
+        _make_decoder(decoder, channels, embedding_dim, image_size, encoder.stride, decoder_width),
         (channels, *image_size),
         codes_shape,
         prefix="",
@@ -64,12 +77,12 @@ def compose(
 
 
 def _make_decoder(
-    name: str, channels: int, embedding_dim: int, image_size: Tuple[int, int], width: Optional[int]
+    name: str, channels: int, embedding_dim: int, image_size: Tuple[int, int], stride: int, width: Optional[int]
 ) -> HybridBlock:
     if name not in DECODERS:
         raise VQVAEError(f"unknown decoder {name!r}: choose one of {', '.join(DECODERS)}")
     settings = {} if width is None else {"width": width}
-    return DECODERS[name](channels, embedding_dim, image_size, **settings, prefix="decoder_")
+    return DECODERS[name](channels, embedding_dim, image_size, stride=stride, **settings, prefix="decoder_")
 
 
 def vqvae_emadl(
@@ -80,6 +93,7 @@ def vqvae_emadl(
     image_size: Optional[Tuple[int, int]] = None,
     decoder: Optional[str] = None,
     decoder_width: Optional[int] = None,
+    stride: Optional[int] = None,
     emadl: Optional[Union[str, Path, Texts]] = None,
     quantizer: Type[VectorQuantizer] = VectorQuantizer,
 ) -> VQVAE:
@@ -88,7 +102,7 @@ def vqvae_emadl(
     ``emadl`` is a folder, see :func:`vqvae_gluon.emadl.read_project`, or the texts of one. The sizes are those of the
     text; others can be given where its components have parameters called channels, height, width, embedding_dim and
     num_embeddings, as this package's have. ``decoder`` is that of the project, or 'emadl' or 'residual', see
-    :func:`compose`.
+    :func:`compose`. ``stride`` is what the text says; another one is refused.
     """
     if emadl is None:
         code_grid(image_size or (_EMADL_STRIDE,) * 2, _EMADL_STRIDE)
@@ -99,6 +113,11 @@ def vqvae_emadl(
     sizes = {name: size for name, size in wanted.items() if size is not None}
     project = parse_project(emadl, **sizes) if isinstance(emadl, dict) else read_project(emadl, **sizes)
     geometry = project.geometry
+    if stride is not None and not _has_stride(geometry, stride):
+        raise VQVAEError(
+            f"stride was given as {stride}: the EMADL text makes codes of {geometry.encoding[1:]} "
+            f"of images of {geometry.image[1:]}; leave it out"
+        )
     names = ComponentNames(project.encoder.full_name, project.decoder.full_name)
     if decoder is None and decoder_width is None:
         decoding = build(project.decoder, "decoder_")
@@ -119,19 +138,28 @@ def vqvae_emadl(
 def _other_decoder(name: str, geometry: Geometry, width: Optional[int]) -> HybridBlock:
     """Return a decoder that is not the project's own, if it fits the project's codes."""
     channels, *size = geometry.image
-    if geometry.encoding[1:] != tuple(side / _EMADL_STRIDE for side in size):
+    if not _has_stride(geometry, _EMADL_STRIDE):
         raise VQVAEError(
             f"decoder {name!r} was given for codes of {geometry.encoding[1:]}: "
             f"it makes images {_EMADL_STRIDE} times as high and wide; leave it out"
         )
-    return _make_decoder(name, channels, geometry.encoding[0], tuple(size), width)
+    return _make_decoder(name, channels, geometry.encoding[0], tuple(size), _EMADL_STRIDE, width)
+
+
+def _has_stride(geometry: Geometry, stride: int) -> bool:
+    return geometry.image[1:] == tuple(stride * side for side in geometry.encoding[1:])
 
 
 def vqvae_residual(
-    channels: int = 1, embedding_dim: int = 16, width: int = 128, decoder: str = "residual", **settings: Any
+    channels: int = 1,
+    embedding_dim: int = 16,
+    width: int = 128,
+    decoder: str = "residual",
+    stride: int = 4,
+    **settings: Any,
 ) -> VQVAE:
     """Return the VQ-VAE with the basic residual encoder, see :class:`ResidualEncoder`."""
-    encoder = ResidualEncoder(channels, embedding_dim, width, prefix="encoder_")
+    encoder = ResidualEncoder(channels, embedding_dim, width, stride=stride, prefix="encoder_")
     return compose(encoder, decoder, channels, embedding_dim, **settings)
 
 
@@ -212,7 +240,9 @@ def get_model(
     **kwargs
         Settings of the model; those of a pre-trained one need not be given. All have num_embeddings (64), embedding_dim (16), update ('gradient' or 'ema',
         see :class:`VectorQuantizer`), channels (1), image_size (height, width; (28, 28)), decoder ('emadl' or
-        'residual') and decoder_width. The encoders' own: width, blocks, reduced_width; emadl, see :func:`vqvae_emadl`.
+        'residual'), decoder_width and stride (pixels a side that one code stands for: 4, 8 or 16 for
+        'vqvae_residual', 4 for the others). The encoders' own: width, blocks, reduced_width; emadl, see
+        :func:`vqvae_emadl`.
 
     Raises
     ------

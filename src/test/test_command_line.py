@@ -177,6 +177,9 @@ def test_wrong_words_get_one_line(run, words):
         (["--ctx", "cpu,cpu"], "names a device twice"),
         (["--data", "/no/such/folder"], "no data at '/no/such/folder'"),
         (["--model", "vqvae"], "unknown model 'vqvae'"),
+        (["--model", "vqvae_residual", "--stride", "5"], "stride was given as 5: it must be 4, 8 or 16"),
+        (["--model", "vqvae_residual", "--stride", "8"], "28x28 does not fit the model: height and width must be mult"),
+        (["--stride", "8"], "stride was given as 8: the EMADL text makes codes of (7, 7)"),
     ],
 )
 def test_wrong_training_settings_get_one_line(tmp_path, words, text):

@@ -1,11 +1,14 @@
 """The basic residual encoder and its mirror image, the decoder. Source: wrrogers/VQ-VAE_v1."""
-from typing import Callable, Tuple
+from typing import Callable, List, Tuple
 
 from mxnet.gluon import HybridBlock, Parameter, nn
 
 from ..errors import VQVAEError
 from .reduction import PointwiseReduction
 from .up_convolution import UpConvolution
+
+#: How many pixels a side one code of a residual model can stand for.
+STRIDES = (4, 8, 16)
 
 
 class ResidualBlock(HybridBlock):
@@ -26,9 +29,11 @@ class ResidualBlock(HybridBlock):
 
 
 class ResidualEncoder(HybridBlock):
-    """Two strided convolutions and two residual blocks.
+    """Strided convolutions, each of which halves height and width, and two residual blocks.
 
-    (N, channels, H, W) float32 in [0, 1] -> (N, embedding_dim, H/4, W/4), unbounded.
+    (N, channels, H, W) float32 in [0, 1] -> (N, embedding_dim, H/stride, W/stride), unbounded. The first convolution
+    has half the width, every other one the width. A larger stride takes no longer for the same image: the convolution
+    that it adds costs less than the blocks save, which then see a quarter of the places.
 
     Parameters
     ----------
@@ -37,9 +42,11 @@ class ResidualEncoder(HybridBlock):
         Channels of the residual blocks, a multiple of 4; inside they have a quarter of it.
     reduction : callable
         (in_channels, out_channels) -> the block that ends the encoder.
-    """
+    stride : int
+        How many pixels a side one code stands for: 4, 8 or 16, which are two, three or four strided convolutions.
 
-    stride = 4
+    Raises VQVAEError for another width or stride.
+    """
 
     def __init__(
         self,
@@ -47,15 +54,18 @@ class ResidualEncoder(HybridBlock):
         embedding_dim: int = 64,
         width: int = 128,
         reduction: Callable[[int, int], HybridBlock] = PointwiseReduction,
+        stride: int = 4,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         _check_width(width)
+        self.stride = stride
+        stages = _stages(channels, width, stride)
         with self.name_scope():
             self.layers = nn.HybridSequential()
+            for outer, inner in zip(stages, stages[1:]):
+                self.layers.add(nn.Conv2D(inner, 4, 2, 1, in_channels=outer, activation="relu"))
             self.layers.add(
-                nn.Conv2D(width // 2, 4, 2, 1, in_channels=channels, activation="relu"),
-                nn.Conv2D(width, 4, 2, 1, in_channels=width // 2, activation="relu"),
                 nn.Conv2D(width, 3, 1, 1, in_channels=width),
                 ResidualBlock(width, width // 4),
                 ResidualBlock(width, width // 4),
@@ -70,7 +80,8 @@ class ResidualEncoder(HybridBlock):
 class ResidualDecoder(HybridBlock):
     """The mirror image of :class:`ResidualEncoder`, with a sigmoid at the end.
 
-    (N, embedding_dim, H/4, W/4) float32 -> (N, channels, H, W) in [0, 1]. ``width``: as in the encoder.
+    (N, embedding_dim, H/stride, W/stride) float32 -> (N, channels, H, W) in [0, 1]. ``width``, ``stride`` and errors:
+    as in the encoder; ``image_size`` (H, W) are multiples of the stride.
     """
 
     def __init__(
@@ -79,23 +90,26 @@ class ResidualDecoder(HybridBlock):
         embedding_dim: int = 64,
         image_size: Tuple[int, int] = (28, 28),
         width: int = 128,
+        stride: int = 4,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         _check_width(width)
-        half_size = (image_size[0] // 2, image_size[1] // 2)
+        stages = _stages(channels, width, stride)
+        height, breadth = image_size
         with self.name_scope():
             self.layers = nn.HybridSequential()
             self.layers.add(
                 nn.Conv2D(width, 3, 1, 1, in_channels=embedding_dim),
                 ResidualBlock(width, width // 4),
                 ResidualBlock(width, width // 4),
-                nn.Activation("relu"),
-                UpConvolution(width // 2, 4, 2, width, half_size),
-                nn.Activation("relu"),
-                UpConvolution(channels, 4, 2, width // 2, image_size),
-                nn.Activation("sigmoid"),
             )
+            for level in reversed(range(len(stages) - 1)):
+                size = (height >> level, breadth >> level)
+                self.layers.add(
+                    nn.Activation("relu"), UpConvolution(stages[level], 4, 2, stages[level + 1], size)
+                )
+            self.layers.add(nn.Activation("sigmoid"))
 
     @property
     def output_bias(self) -> Parameter:
@@ -104,6 +118,13 @@ class ResidualDecoder(HybridBlock):
 
     def hybrid_forward(self, F, encoding):
         return self.layers(encoding)
+
+
+def _stages(channels: int, width: int, stride: int) -> List[int]:
+    """Return the channels at an image's whole size, at half of it, and so on to the codes'."""
+    if stride not in STRIDES:
+        raise VQVAEError(f"stride was given as {stride}: it must be 4, 8 or 16")
+    return [channels, width // 2] + [width] * (STRIDES.index(stride) + 1)
 
 
 def _check_width(width: int) -> None:

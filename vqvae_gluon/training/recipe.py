@@ -30,7 +30,9 @@ _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embeddi
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 #: What the recipes of version 0.1 meant, and EMADL means.
 _EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0}
-_OPTIONAL = ("width", "blocks", "reduced_width", "decoder", "decoder_width", "emadl")
+_OPTIONAL = ("width", "blocks", "reduced_width", "stride", "decoder", "decoder_width", "emadl")
+# Left out of the JSON text where nothing was asked for: recipes of earlier versions lack them.
+_LATER = ("stride", "background", "emadl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Recipe(Settings):
     width: int = setting(0, "base width of the encoder; 0: the model's own")
     blocks: Tuple[int, ...] = setting((), "repeats of Inception-ResNet-v2's blocks, AxBxC; default: 1x1x1")
     reduced_width: int = setting(0, "channels to which DLCR halves; 0: embedding_dim")
+    stride: int = setting(0, "pixels a side that one code of vqvae_residual stands for: 4, 8 or 16; 0: the model's own")
     decoder: str = setting("own", "decoder: that of the model, emadl or residual")
     decoder_width: int = setting(0, "width of the residual decoder; 0: its own")
     num_embeddings: int = setting(64, "codebook rows")
@@ -88,6 +91,7 @@ class Recipe(Settings):
             if name in _WIDTHS:
                 require(value <= _WIDEST, name, value, f"at most {_WIDEST}")
             require(value < 2**31, name, value, "below 2^31")
+        require(self.stride in (0, 4, 8, 16), "stride", self.stride, "4, 8 or 16")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
         require(0 <= self.dead_share < 1, "dead_share", self.dead_share, "in [0, 1)")
         require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
@@ -126,9 +130,9 @@ class Recipe(Settings):
         return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
-        """Return the recipe as JSON text; ``background`` and ``emadl`` are left out where they are empty."""
+        """Return the recipe as JSON text, without what later versions added where that asks for nothing."""
         settings = dataclasses.asdict(self)
-        for name in ("background", "emadl"):  # which recipes of earlier versions lack
+        for name in _LATER:
             if not settings[name]:
                 del settings[name]
         return json.dumps(settings, indent=2) + "\n"

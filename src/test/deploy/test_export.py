@@ -74,7 +74,16 @@ def test_inputs_and_heads_have_emadls_names(exported):
 
 @pytest.mark.parametrize("name", SMALL_MODELS)
 def test_no_operator_depends_on_parameters_alone(name, tmp_path):
-    model = make_model(name=name, **SMALL_MODELS[name])
+    assert_no_constants(make_model(name=name, **SMALL_MODELS[name]), tmp_path)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_no_operator_depends_on_parameters_alone_at_larger_strides(stride, tmp_path):
+    settings = {"width": 32, "decoder_width": 32}  # so that some layers fill blocks of channels
+    assert_no_constants(make_model(name="vqvae_residual", stride=stride, image_size=(32, 48), **settings), tmp_path)
+
+
+def assert_no_constants(model, tmp_path):
     model(mx.nd.zeros((1, *model.image_shape)))
     export_newest(model, tmp_path)
     for part in (ENCODER, DECODER):
@@ -275,6 +284,23 @@ def test_both_languages_agree_for_other_shapes(tmp_path, update, channels, size)
         result = run_program("reconstruct", *files, "--model", folder, "--strict")
         assert result.returncode == 0, result.stderr
     assert (tmp_path / "python.png").read_bytes() == (tmp_path / "cpp.png").read_bytes()
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_both_languages_agree_for_larger_strides(tmp_path, stride):
+    settings = {"channels": 3, "image_size": (128, 128), "stride": stride}
+    model = make_model(name="vqvae_residual", **settings, **SMALL_MODELS["vqvae_residual"])
+    folder = export_newest(model, tmp_path / "model")
+    write_png(tmp_path / "in.png", random_images(1, 3, (128, 128))[0])
+    codes = []
+    for run_program, name in ((run_python, "python"), (run_cpp, "cpp")):
+        files = (tmp_path / "in.png", tmp_path / f"{name}.png")
+        result = run_program("reconstruct", *files, "--model", folder, "--strict")
+        assert result.returncode == 0, result.stderr
+        codes.append(run_program("encode", tmp_path / "in.png", "--model", folder).stdout)
+    assert (tmp_path / "python.png").read_bytes() == (tmp_path / "cpp.png").read_bytes()
+    assert codes[0] == codes[1]
+    assert [len(line.split()) for line in codes[0].splitlines()] == [128 // stride] * (128 // stride)
 
 
 def save_changed(path, change):

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import ROOT, SMALL_MODELS, export_newest, make_model, random_images
 from vqvae_gluon import Predictor, Training, export_run, to_bytes
+from vqvae_gluon.data import Dataset, Split
 
 
 def by_cpp(model, images, batch_size, folder):
@@ -55,12 +56,33 @@ def test_random_weights(name, channels, size, tmp_path):
     assert_languages_agree(export_newest(model, tmp_path / "model"), images, tmp_path)
 
 
+@pytest.mark.parametrize("stride, size", [(8, (128, 128)), (16, (48, 32))])
+def test_random_weights_of_larger_strides(stride, size, tmp_path):
+    settings = {"channels": 3, "image_size": size, "stride": stride}
+    model = make_model(name="vqvae_residual", **settings, **SMALL_MODELS["vqvae_residual"])
+    images = random_images(20, 3, size)
+    make_eventful(model, images)
+    assert_languages_agree(export_newest(model, tmp_path / "model"), images, tmp_path)
+
+
 @pytest.mark.parametrize("name", SMALL_MODELS)
 def test_trained_weights(name, small_recipe, small_dataset, tmp_path):
-    recipe = small_recipe.replace(model=name, num_epoch=2, pictures=0, **SMALL_MODELS[name])
-    Training(recipe, small_dataset, tmp_path / "run").run()
+    train_export_and_compare(small_recipe.replace(model=name, **SMALL_MODELS[name]), small_dataset, tmp_path)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_trained_weights_of_larger_strides(stride, small_recipe, small_dataset, tmp_path):
+    times = stride // 4  # as large, so that the codes stay 2 x 2
+    images = (split.images.repeat(times, axis=2).repeat(times, axis=3) for split in small_dataset)
+    settings = {"stride": stride, "image_size": (2 * stride, 2 * stride), **SMALL_MODELS["vqvae_residual"]}
+    recipe = small_recipe.replace(model="vqvae_residual", beta=8.0, **settings)  # two epochs with several codes
+    train_export_and_compare(recipe, Dataset(*map(Split, images)), tmp_path)
+
+
+def train_export_and_compare(recipe, dataset, tmp_path):
+    Training(recipe.replace(num_epoch=2, pictures=0), dataset, tmp_path / "run").run()
     export_run(tmp_path / "run")
-    assert_languages_agree(tmp_path / "run", small_dataset.test.images, tmp_path)
+    assert_languages_agree(tmp_path / "run", dataset.test.images, tmp_path)
     generated = [ROOT / "cpp" / "build" / "emadl_test", tmp_path / "run" / "model", "vqvae"]
     result = subprocess.run([str(word) for word in generated], capture_output=True)
     assert result.returncode == 0, result.stdout.decode()

@@ -90,6 +90,50 @@ def test_residual_parameters_by_hand():
     assert count_parameters(ResidualDecoder()) == decoder + stack
 
 
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("channels, sides", [(1, (1, 1)), (3, (3, 2))])
+def test_shapes_and_ranges_of_larger_strides(stride, channels, sides):
+    size = tuple(stride * side for side in sides)
+    settings = {"stride": stride, "channels": channels, "image_size": size}
+    model = make_model(name="vqvae_residual", **settings, **SMALL_MODELS["vqvae_residual"])
+    output = model(mx.nd.random.uniform(shape=(3, channels, *size)))
+    assert output.reconstruction.shape == (3, channels, *size)
+    assert output.z.shape == (3, 16, *sides)
+    assert output.codes.shape == (3, *model.codes_shape) == (3, *sides)
+    reconstruction = output.reconstruction.asnumpy()
+    assert reconstruction.min() >= 0 and reconstruction.max() <= 1
+
+
+@pytest.mark.parametrize("stride, more", [(8, 1), (16, 2)])
+@pytest.mark.parametrize("network", [ResidualEncoder, ResidualDecoder])
+def test_a_larger_stride_adds_convolutions_of_the_width(network, stride, more):
+    added = convolutions((8, 8, 16), bias=True, norm=False)
+    assert count_parameters(network(width=8, stride=stride)) == count_parameters(network(width=8)) + more * added
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.parametrize("stride", [8, 16])
+def test_gradients_reach_every_parameter_at_larger_strides(stride, hybrid):
+    size = (2 * stride, 3 * stride)
+    settings = {"stride": stride, "image_size": size}
+    model = make_model("gradient", name="vqvae_residual", **settings, **SMALL_MODELS["vqvae_residual"])
+    model.hybridize(hybrid)
+    images = mx.nd.random.uniform(shape=(4, 1, *size))
+    with autograd.record():
+        output = model(images)
+        loss = (output.reconstruction - images).square().sum() + output.codebook_loss.sum()
+    loss.backward()
+    for name, parameter in model.collect_params().items():
+        if parameter.grad_req != "null":
+            assert np.abs(parameter.grad().asnumpy()).sum() > 0, name
+
+
+@pytest.mark.parametrize("name", sorted(set(SMALL_MODELS) - {"vqvae_residual"}))
+def test_other_encoders_take_their_own_stride_only(name):
+    assert get_model(name, stride=4, image_size=(16, 8), **SMALL_MODELS[name]).codes_shape == (4, 2)
+    assert get_model(name, decoder="residual", image_size=(16, 8)).codes_shape == (4, 2)
+
+
 def numpy_dlcr(reduction, x):
     """DLCR from its definition, one pixel at a time."""
     *steps, last = reduction.steps
@@ -215,6 +259,16 @@ REFUSED = [
     ("vqvae_inception_resnet_v2_dlcr", {"width": 1, "reduced_width": 64}, "choose one of 32, 16, 8, 4, 2"),
     ("vqvae_inception_resnet_v2_dlcr", {"width": 3, "embedding_dim": 64}, "from 192 to 64 channels"),
     ("vqvae_residual", {"image_size": (28, 30)}, "28x30 does not fit the model"),
+    ("vqvae_residual", {"stride": 5}, "stride was given as 5: it must be 4, 8 or 16"),
+    ("vqvae_residual", {"stride": 2}, "stride was given as 2: it must be 4, 8 or 16"),
+    ("vqvae_residual", {"stride": 0}, "stride was given as 0: it must be 4, 8 or 16"),
+    ("vqvae_residual", {"stride": 8}, "28x28 does not fit the model: height and width must be multiples of 8"),
+    ("vqvae_residual", {"stride": 16, "image_size": (32, 40)}, "32x40 does .* width must be multiples of 16"),
+    ("vqvae_residual", {"stride": 16, "image_size": (8, 8)}, "8x8 does .* width must be multiples of 16"),
+    ("vqvae_residual", {"stride": 8, "image_size": (8, 8), "decoder": "emadl"}, "given for stride 8: it makes"),
+    ("vqvae_inception_resnet_v2_1x1", {"stride": 8}, "stride was given as 8: that of InceptionResNetV2Encoder is .* 4"),
+    ("vqvae_inception_resnet_v2_dlcr", {"stride": 16}, "stride was given as 16: that of Incep.* is always 4; leave it"),
+    ("vqvae_emadl", {"stride": 8}, r"stride was given as 8: the EMADL text makes codes of \(7, 7\)"),
     ("vqvae_emadl", {"decoder": "mirror"}, "unknown decoder 'mirror': choose one of emadl, residual"),
     ("vqvae_emadl", {"width": 8}, "unexpected keyword argument 'width'"),
 ]

@@ -2,6 +2,7 @@
 import pytest
 
 from vqvae_gluon import Recipe, VQVAEError, get_recipe
+from vqvae_gluon.nn.residual import STRIDES
 
 
 def test_emadl_recipe_is_the_seeds():
@@ -15,6 +16,15 @@ def test_emadl_recipe_is_the_seeds():
 def test_json_round_trip():
     recipe = get_recipe("ema").replace(image_size=(8, 12), learning_rate=0.5)
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_stride_is_written_where_it_is_asked_for():
+    recipe = get_recipe("ema").replace(model="vqvae_residual")
+    assert recipe.stride == 0 and "stride" not in recipe.to_json() and "stride" not in recipe.model_settings()
+    for stride in STRIDES:
+        changed = recipe.replace(stride=stride)
+        assert Recipe.from_json(changed.to_json()) == changed and changed.model_settings()["stride"] == stride
+        assert changed.differences(recipe) == [f"stride: {stride}, 0"]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +49,9 @@ def test_json_round_trip():
         ({"image_size": (28, 65537)}, r"image_size was given as \(28, 65537\): it must be two sides from 1 to 65536"),
         ({"width": 100_000_000_000}, "width was given as 100000000000: it must be at most 65536"),
         ({"blocks": (1, "2")}, "blocks was given as"),
+        ({"stride": 5}, "stride was given as 5: it must be 4, 8 or 16"),
+        ({"stride": -4}, "stride was given as -4: it must be 0 or more"),
+        ({"stride": 8.0}, "stride was given as 8.0: it must be of type int"),
         ({"mixed_sizes": "crop"}, "mixed_sizes 'crop' is unknown: choose one of refuse, stretch"),
         ({"seed": -1}, "seed was given as -1"),
     ],
