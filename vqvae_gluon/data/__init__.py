@@ -1,6 +1,6 @@
 """Images in, batches out."""
 from pathlib import Path
-from typing import Tuple
+from typing import Sequence, Tuple, Union
 
 from ..background import parse_background
 from ..errors import VQVAEError
@@ -12,6 +12,7 @@ __all__ = [
     "Dataset",
     "Split",
     "batches",
+    "check_classes",
     "load_dataset",
     "read_image",
     "to_bytes",
@@ -27,13 +28,30 @@ def load_dataset(
     split_seed: int = 0,
     mixed_sizes: str = "refuse",
     background: str = "",
+    classes: str = "auto",
 ) -> Dataset:
     """Load ``'mnist'``, a folder with MNIST's four IDX files, or a folder of images.
 
     The other settings say how a folder of images is read, see :func:`load_folder`; MNIST is 1 x 28 x 28 in a
-    fixed split.
+    fixed split. ``classes`` is 'auto' (labels where there are some), 'none' or 'folders' (each image must have one).
     """
     parse_background(background)
+    if classes not in ("auto", "none", "folders"):
+        raise VQVAEError(f"classes {classes!r} is unknown: choose one of auto, none, folders")
+    dataset = _load(source, channels, image_size, split_seed, mixed_sizes, background, classes)
+    return Dataset(*(Split(split.images) for split in dataset)) if classes == "none" else dataset
+
+
+def check_classes(source: str, split_seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
+    """Raise VQVAEError unless a source's classes fit together, see :func:`image_folder.check_classes`; MNIST's do."""
+    from .image_folder import check_classes as check_folder
+    from .mnist import has_idx_files
+
+    if source != "mnist" and not has_idx_files(Path(source)):
+        check_folder(source, split_seed, splits)
+
+
+def _load(source: str, channels: int, image_size: Tuple[int, int], *of_folder: Union[int, str]) -> Dataset:
     folder = Path(source)
     if source != "mnist" and not folder.is_dir():
         raise VQVAEError(f"no data at {source!r}: give 'mnist' or an existing folder")
@@ -42,7 +60,7 @@ def load_dataset(
         from .mnist import has_idx_files, load_idx
 
         if not has_idx_files(folder):
-            return load_folder(folder, channels, image_size, split_seed, mixed_sizes, background)
+            return load_folder(folder, channels, image_size, *of_folder)
     if (channels, *image_size) != (1, 28, 28):
         raise VQVAEError(
             f"MNIST was asked for as {channels} x {image_size[0]} x {image_size[1]}: it is 1 x 28 x 28"

@@ -1,6 +1,7 @@
 """Any folder of images as a data set."""
+from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -24,6 +25,7 @@ def load_folder(
     seed: int = 0,
     mixed_sizes: str = "refuse",
     background: str = "",
+    classes: str = "auto",
 ) -> Dataset:
     """Load every image below a folder.
 
@@ -33,31 +35,86 @@ def load_folder(
     Those with an alpha channel are flattened onto ``background``.
 
     Where a folder holds a subfolder for each class, the images have labels: classes are those of the training split,
-    sorted, and an image outside of their subfolders has the label -1.
+    sorted, and an image outside of their subfolders has the label -1. With ``classes`` 'none' no image has a label,
+    with 'folders' each one must, see :func:`check_classes`.
 
     Raises
     ------
     VQVAEError
         If there are fewer than ten images, or in a subfolder none, if one of the three subfolders is missing, if
-        an image cannot be read, or has an alpha channel and there is no background, or if two have different sizes.
+        an image cannot be read, or has an alpha channel and there is no background, or if two have different sizes;
+        with 'folders', if classes do not fit together.
     """
-    paths = _find_splits(Path(folder), seed)
+    folder = Path(folder)
+    paths = _find_splits(folder, seed)
+    if classes == "folders":
+        _check_classes(folder, paths, SPLITS)
     images = iter(_read([path for split in paths for path in split], channels, size, mixed_sizes, background))
-    classes, labels = _find_classes(Path(folder), paths)
+    names, labels = ((), [None] * len(paths)) if classes == "none" else _find_classes(folder, paths)
     return Dataset(
-        *(Split(np.stack([next(images) for _ in split]), of_split, classes) for split, of_split in zip(paths, labels))
+        *(Split(np.stack([next(images) for _ in split]), of_split, names) for split, of_split in zip(paths, labels))
     )
 
 
-def _find_classes(folder: Path, splits: List[List[Path]]) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
+def check_classes(folder: Union[str, Path], seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
+    """Raise VQVAEError, naming the folder or an image, unless the classes of some splits can be learnt and measured.
+
+    There must be two classes at least, each of two images at least. Each image of ``splits`` must lie in the subfolder
+    of a class that has images to train on; where the splits are subfolders, each must have all the classes. Where they
+    are drawn by ``seed``, chance may leave a class out of validation or test.
+    """
+    _check_classes(Path(folder), _find_splits(Path(folder), seed), splits)
+
+
+def _check_classes(folder: Path, paths: List[List[Path]], splits: Sequence[str]) -> None:
+    names = dict(zip(SPLITS, _class_names(folder, paths)))
+    way_out = "or learn without classes (--classes none)"
+    classes = set(names["train"]) - {""}
+    if len(classes) < 2:
+        raise VQVAEError(
+            f"{folder}: holds no classes: images to train on lie in {len(classes)} subfolders; give at least two "
+            f"classes one each, {way_out}"
+        )
+    for name, count in sorted(Counter(name for of_split in names.values() for name in of_split).items()):
+        if name and count == 1:
+            raise VQVAEError(f"{folder}: class {name!r} has one image: give it more, {way_out}")
+    for split in splits:
+        found = set(names[split])
+        if "" in found:
+            path = paths[SPLITS.index(split)][names[split].index("")]
+            count = f"{names[split].count('')} of {len(names[split])} images"
+            raise VQVAEError(
+                f"{folder}: the {split} split holds {count} without a class of the training split "
+                f"({', '.join(sorted(classes))}), such as {path}: give each image one, {way_out}"
+            )
+        differences = [(name, split, "train") for name in found - classes]
+        if _has_splits(folder):
+            differences += [(name, "train", split) for name in classes - found]
+        for name, present, absent in sorted(differences):
+            raise VQVAEError(
+                f"{folder}: class {name!r} has images in the {present} split and none in the {absent} split: "
+                f"give it {'some there' if _has_splits(folder) else 'more'}, {way_out}"
+            )
+
+
+def _find_classes(folder: Path, paths: List[List[Path]]) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
     """Return the names of the classes and the labels of each split; nothing where images lie in less than two."""
-    roots = [folder / name for name in SPLITS] if (folder / SPLITS[0]).is_dir() else [folder] * len(SPLITS)
-    names = [[_class_of(path, root) for path in paths] for paths, root in zip(splits, roots)]
+    names = _class_names(folder, paths)
     classes = tuple(sorted({name for name in names[0] if name}))
     if len(classes) < 2:
-        return (), [None] * len(splits)
+        return (), [None] * len(paths)
     numbers: Dict[str, int] = {name: number for number, name in enumerate(classes)}
     return classes, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in names]
+
+
+def _class_names(folder: Path, splits: List[List[Path]]) -> List[List[str]]:
+    """Return the name of the subfolder in which each image of each split lies, or nothing if it lies elsewhere."""
+    roots = [folder / name for name in SPLITS] if _has_splits(folder) else [folder] * len(SPLITS)
+    return [[_class_of(path, root) for path in paths] for paths, root in zip(splits, roots)]
+
+
+def _has_splits(folder: Path) -> bool:
+    return (folder / SPLITS[0]).is_dir()
 
 
 def _class_of(path: Path, root: Path) -> str:

@@ -23,6 +23,7 @@ CHOICES = {
     "channels": (1, 3),
     "decoder": ("own", "emadl", "residual"),
     "mixed_sizes": ("refuse", "stretch"),
+    "classes": ("auto", "none", "folders"),
     "training_metrics": ("running", "prediction"),
 }
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
@@ -32,7 +33,7 @@ _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 _EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0}
 _OPTIONAL = ("width", "blocks", "reduced_width", "stride", "decoder", "decoder_width", "emadl")
 # Left out of the JSON text where nothing was asked for: recipes of earlier versions lack them.
-_LATER = ("stride", "background", "emadl")
+_LATER = ("stride", "background", "classes", "emadl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Recipe(Settings):
     image_size: Tuple[int, int] = setting((28, 28), "HEIGHTxWIDTH of the model's images")
     mixed_sizes: str = setting("refuse", "what to do with a folder of images of different sizes")
     background: str = setting("", BACKGROUND_HELP)
+    classes: str = setting(
+        "auto", "subfolders of the data are classes: where there are at least two, never, or each image must lie in one"
+    )
     emadl: Texts = dataclasses.field(
         default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}
     )
@@ -126,14 +130,14 @@ class Recipe(Settings):
 
     def data_settings(self) -> Dict[str, Any]:
         """Return what :func:`load_dataset` takes."""
-        names = ("channels", "image_size", "split_seed", "mixed_sizes", "background")
+        names = ("channels", "image_size", "split_seed", "mixed_sizes", "background", "classes")
         return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, without what later versions added where that asks for nothing."""
-        settings = dataclasses.asdict(self)
+        settings, own = dataclasses.asdict(self), dataclasses.asdict(Recipe())
         for name in _LATER:
-            if not settings[name]:
+            if settings[name] == own[name]:
                 del settings[name]
         return json.dumps(settings, indent=2) + "\n"
 

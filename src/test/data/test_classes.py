@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from vqvae_gluon import VQVAEError, write_png
-from vqvae_gluon.data import Split
+from vqvae_gluon import VQVAEError, load_dataset, write_png
+from vqvae_gluon.data import Split, check_classes
 from vqvae_gluon.data.codes import CodesDataset, CodesSplit
 from vqvae_gluon.data.image_folder import load_folder
 
@@ -80,6 +80,82 @@ def test_fewer_than_two_classes_are_none(tmp_path, names):
     write(tmp_path, *names)
     for split in load_folder(tmp_path, 1, (4, 4)):
         assert split.labels is None and split.classes == ()
+
+
+def of_splits(**classes):
+    """Return two names of images for each class of each split, whose classes are given as letters."""
+    splits = {**dict.fromkeys(("train", "validation", "test"), "ab"), **classes}
+    return [f"{split}/{name}/{number}.png" for split, names in splits.items() for name in names for number in range(2)]
+
+
+ENOUGH = [f"{name}/{number:02d}.png" for name in "ab" for number in range(30)]
+
+UNFIT = {
+    "no folder": ([f"{number}.png" for number in range(12)], "holds no classes: images to train on lie in 0 sub"),
+    "one folder": ([f"one/{number}.png" for number in range(12)], "images to train on lie in 1 subfolders"),
+    "one image": ([*ENOUGH, "c/0.png"], "class 'c' has one image: give it more, or learn without classes"),
+    "one image of a split": ([*of_splits(), "test/c/0.png"], "class 'c' has one image"),
+    "outside": ([*ENOUGH, "0.png"], "images without a class of the training split (a, b), such as "),
+    "too deep": ([*ENOUGH, "a/a/0.png"], "/a/a/0.png: give each image one, or learn without classes (--classes none)"),
+    "only to validate": (of_splits(validation="abc"), "'c' has images in the validation split and none in"),
+    "only to test": (of_splits(test="acb"), "class 'c' has images in the test split and none in the train"),
+    "not to validate": (of_splits(train="abc", test="abc"), "'c' has images in the train split and none in the"),
+    "not to test": (of_splits(test="a"), "in the train split and none in the test split: give it some"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_classes_that_do_not_fit_are_told_where_they_must(tmp_path, case):
+    names, words = UNFIT[case]
+    write(tmp_path, *names)
+    with pytest.raises(VQVAEError) as caught:
+        load_dataset(str(tmp_path), 1, (4, 4), classes="folders")
+    assert str(caught.value).startswith(str(tmp_path)) and words in str(caught.value)
+    load_dataset(str(tmp_path), 1, (4, 4))
+
+
+def test_classes_that_fit_are_the_same_where_they_must_and_where_they_may(tmp_path):
+    write(tmp_path, *of_splits())
+    may, must = (load_dataset(str(tmp_path), 1, (4, 4), classes=classes) for classes in ("auto", "folders"))
+    for one, other in zip(may, must):
+        assert one.classes == other.classes == ("a", "b")
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_chance_may_leave_a_class_out_of_what_is_not_learnt(tmp_path):
+    write(tmp_path, *ENOUGH, "c/0.png", "c/1.png")
+    left_out = 0
+    for seed in range(20):
+        try:
+            dataset = load_dataset(str(tmp_path), 1, (4, 4), seed, classes="folders")
+        except VQVAEError as error:  # neither of the two is learnt
+            assert "split and none in the train split: give it more, or" in str(error)
+            continue
+        assert dataset.train.classes == ("a", "b", "c") and 2 in dataset.train.labels
+        left_out += 2 not in dataset.validation.labels
+    assert left_out
+
+
+def test_splits_that_are_not_learnt_are_not_looked_at(tmp_path):
+    write(tmp_path, *of_splits(test="bcd"), "test/stray.png")
+    check_classes(str(tmp_path), splits=("train", "validation"))
+    with pytest.raises(VQVAEError, match="test"):
+        check_classes(str(tmp_path))
+
+
+def test_without_classes_there_are_no_labels(tmp_path):
+    write(tmp_path, *of_splits())
+    for source, size in ((str(tmp_path), (4, 4)), ("mnist", (28, 28))):
+        for split in load_dataset(source, 1, size, classes="none"):
+            assert split.labels is None and split.classes == ()
+    assert load_dataset("mnist", classes="folders").train.classes == tuple("0123456789")
+    check_classes("mnist")
+
+
+def test_unknown_kinds_of_classes_are_refused(tmp_path):
+    with pytest.raises(VQVAEError, match="classes 'folder' is unknown: choose one of auto, none, folders"):
+        load_dataset(str(tmp_path), classes="folder")
 
 
 def test_labels_do_not_change_which_images_are_where(tmp_path):

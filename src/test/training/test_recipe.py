@@ -18,6 +18,15 @@ def test_json_round_trip():
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+def test_classes_are_written_where_they_are_asked_for():
+    recipe = get_recipe("ema")
+    assert recipe.data_settings()["classes"] == "auto" and "classes" not in recipe.to_json()
+    for classes in ("none", "folders"):
+        changed = recipe.replace(classes=classes)
+        assert Recipe.from_json(changed.to_json()) == changed and changed.data_settings()["classes"] == classes
+        assert changed.differences(recipe) == [f"classes: {classes!r}, 'auto'"]
+
+
 def test_stride_is_written_where_it_is_asked_for():
     recipe = get_recipe("ema").replace(model="vqvae_residual")
     assert recipe.stride == 0 and "stride" not in recipe.to_json() and "stride" not in recipe.model_settings()
@@ -49,6 +58,7 @@ def test_stride_is_written_where_it_is_asked_for():
         ({"image_size": (28, 65537)}, r"image_size was given as \(28, 65537\): it must be two sides from 1 to 65536"),
         ({"width": 100_000_000_000}, "width was given as 100000000000: it must be at most 65536"),
         ({"blocks": (1, "2")}, "blocks was given as"),
+        ({"classes": "some"}, "classes 'some' is unknown: choose one of auto, none, folders"),
         ({"stride": 5}, "stride was given as 5: it must be 4, 8 or 16"),
         ({"stride": -4}, "stride was given as -4: it must be 0 or more"),
         ({"stride": 8.0}, "stride was given as 8.0: it must be of type int"),
