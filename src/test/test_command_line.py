@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, run_cpp, run_python
+from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, random_images, run_cpp, run_python
+from vqvae_gluon import write_png
 from vqvae_gluon.training.checkpoint import list_checkpoints
 
 
@@ -186,6 +187,43 @@ def test_wrong_training_settings_get_one_line(tmp_path, words, text):
     result = run_python("train", "-o", tmp_path / "run", *words)
     lines = result.stderr.decode().splitlines()
     assert result.returncode == 2 and len(lines) == 1 and text in lines[0]
+
+
+@pytest.fixture
+def unfit_folder(tmp_path):
+    """A folder of two classes, of which one has no images to validate."""
+    for split, names in {"train": "ab", "validation": "a", "test": "ab"}.items():
+        for name in names:
+            for number, image in enumerate(random_images(8, size=(8, 8))):
+                path = tmp_path / "data" / split / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_png(path, image)
+    return tmp_path / "data"
+
+
+def test_classes_that_do_not_fit_get_one_line_before_any_training(unfit_folder, tmp_path):
+    run, data = tmp_path / "run", ["--data", unfit_folder, "--image-size", "8x8"]
+    settings = ["--num-embeddings", "8", "--batch-size", "8", "--num-epoch", "1", "--pictures", "0"]
+    message = (
+        f"vqvae: error: {unfit_folder}: class 'b' has images in the train split and none in the validation split: "
+        "give it some there, or learn without classes (--classes none)\n"
+    )
+    for words in (["train"], ["compare", "vqvae_residual"]):
+        result = run_python(*words, *data, *settings, "--classes", "folders", "-o", run)
+        assert (result.returncode, result.stderr.decode()) == (2, message)
+        assert not run.exists()
+    # An autoencoder learns no classes; a prior does.
+    assert run_python("train", *data, *settings, "-o", run).returncode == 0
+    prior = ["prior", run, "--width", "8", "--layers", "1", "--heads", "1", "--num-epoch", "1", "--pictures", "0"]
+    for words in ([*prior], [*prior, "--classes", "folders"], ["evaluate", "--model", run, "--classes", "folders"]):
+        result = run_python(*words)
+        assert (result.returncode, result.stderr.decode()) == (2, message)
+        assert not (run / "prior").exists()
+    evaluated = run_python("evaluate", "--model", run)
+    assert [line.split()[:2] for line in evaluated.stdout.decode().splitlines()[-3:]] == [
+        ["class", "images"], ["a", "8"], ["b", "8"]
+    ]
+    assert run_python(*prior, "--classes", "none").returncode == 0
 
 
 COMMANDS = ("train", "compare", "evaluate", "encode", "decode", "reconstruct", "export", "check")

@@ -41,7 +41,12 @@ def tell(message: str) -> None:
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError):
-        print("vqvae:", re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", message), file=sys.stderr)
+        print("vqvae:", printable(message), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Return a text with codes such as \\x0a in place of what is no character of a line."""
+    return re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:

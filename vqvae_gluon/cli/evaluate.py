@@ -1,18 +1,35 @@
 """``vqvae evaluate``: measure an exported model on a whole split."""
 import argparse
 import json
+from typing import Any, Dict
 
 from ..background import parse_background
-from .common import MODEL_HELP, print_text
+from .common import MODEL_HELP, print_text, printable
+
+# The figures of a class in the printed table, by their titles; JSON has all of them.
+_COLUMNS = {
+    "images": "images",
+    "mse": "mse",
+    "psnr": "psnr",
+    "ssim": "ssim",
+    "bits_per_image": "bits",
+    "bits_per_image_with_class": "with class",
+    "judge_accuracy_reconstructions": "judge",
+}
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
+    from ..training.recipe import CHOICES
+
     evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
     evaluate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     evaluate.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
     evaluate.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     evaluate.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    evaluate.add_argument(
+        "--classes", choices=CHOICES["classes"], help="as in vqvae train (default: as the model was trained)"
+    )
     evaluate.add_argument("--ctx", default="cpu", help="cpu or gpu")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run)
@@ -26,9 +43,27 @@ def run(options: argparse.Namespace) -> None:
     from ..runtime import parse_contexts
 
     contexts = parse_contexts(options.ctx)
-    metrics = evaluate_model(options.model, options.data, options.split, contexts[0], options.background)
+    context, background, classes = contexts[0], options.background, options.classes
+    metrics = evaluate_model(options.model, options.data, options.split, context, background, classes)
     if options.json:
         print_text(json.dumps(metrics, indent=2))
         return
+    by_class = metrics.pop("by_class", {})
     for name, value in metrics.items():
-        print_text(f"{name:32} {value:.5f}" if isinstance(value, float) else f"{name:32} {value}")
+        print_text(f"{name:32} {_number(value)}")
+    if by_class:
+        print_text("\n" + _table(by_class))
+
+
+def _table(by_class: Dict[str, Dict[str, Any]]) -> str:
+    """Return a row for each class, a column for each of _COLUMNS that there is."""
+    figures = [name for name in _COLUMNS if name in next(iter(by_class.values()))]
+    rows = [["class", *(_COLUMNS[name] for name in figures)]]
+    rows += [[printable(name), *(_number(found[figure]) for figure in figures)] for name, found in by_class.items()]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
+    return "\n".join("  ".join(line) for line in lines)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5f}" if isinstance(value, float) else str(value)

@@ -63,8 +63,11 @@ def run(options: argparse.Namespace) -> None:
     if not model.manifest.is_file():
         raise VQVAEError(f"{run_folder}: holds no manifest.json, which names the data; give a run of vqvae train")
     predictor = Predictor(model.path)
-    images = load_origin(model, predictor, options.data, options.background)
-    dataset = encode_dataset(predictor, images, recipe.classes == "auto")
+    classes = None if recipe.classes == "auto" else recipe.classes
+    learnt = ("train", "validation")
+    dataset = encode_dataset(
+        predictor, load_origin(model, predictor, options.data, options.background, classes, learnt)
+    )
     trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
     training = Loop(trained, run_folder / FOLDER, options.resume)
     again = ["vqvae", "prior", str(options.folder), "--resume"]

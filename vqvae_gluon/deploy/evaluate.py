@@ -2,13 +2,13 @@
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import Dataset, load_dataset, to_unit
+from ..data import Dataset, check_classes, load_dataset, to_unit
 from ..data.mnist import DIGITS
 from ..errors import VQVAEError
 from ..files import parse_json, read_bytes
@@ -29,15 +29,17 @@ def evaluate_model(
     split: str = "test",
     ctx: mx.Context = mx.cpu(),
     background: Optional[str] = None,
+    classes: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Measure a model on a whole split.
 
     Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
     must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
     LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
-    default: what the model's manifest names. ``background``, if given, takes the place of the recipe's. Where the model
-    has a prior: ``bits_per_image``, minus log2 of the codes' likelihood without a class, ``bits_per_pixel`` and, if all
-    images have labels, ``bits_per_image_with_class``.
+    default: what the model's manifest names. ``background`` and ``classes``, if given, take the place of the recipe's.
+    Where the model has a prior: ``bits_per_image``, minus log2 of the codes' likelihood without a class,
+    ``bits_per_pixel`` and, if all images have labels, ``bits_per_image_with_class``. Where the data have classes,
+    ``by_class`` has for each class of the split its number of ``images`` and all of these that are means over images.
 
     Raises VQVAEError for a missing or damaged model, prior, judge or data set, and for a class that the prior lacks.
     """
@@ -45,13 +47,12 @@ def evaluate_model(
     sampler = Sampler(model, ctx) if folder.prior else None
     predictor = sampler.predictor if sampler else Predictor(model, ctx)
     _, *size = predictor.image_shape
-    dataset = load_origin(folder, predictor, data, background)
-    images, labels, classes = dataset.split(split)
-    judge = Judge(ctx=ctx) if classes == DIGITS and predictor.image_shape == _JUDGED else None
-    has_labels = bool(classes) and labels.min() >= 0
+    dataset = load_origin(folder, predictor, data, background, classes)
+    images, labels, names = dataset.split(split)
+    judge = Judge(ctx=ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None
+    has_labels = bool(names) and labels.min() >= 0
     counts = CodeCounts(len(predictor.codebook))
-    squared_error, similarity, right = 0.0, 0.0, np.zeros(2, int)
-    bits: Dict[str, float] = defaultdict(float)
+    parts: Dict[str, List[np.ndarray]] = defaultdict(list)  # of each figure, (n,) for each batch
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
         for start in range(0, len(images), predictor.batch_size):
             batch = slice(start, start + predictor.batch_size)
@@ -59,45 +60,66 @@ def evaluate_model(
             codes = predictor.encode(originals)
             reconstructions = predictor.decode(codes)
             counts.update(codes)
-            if sampler:
-                bits["bits_per_image"] += sampler.bits(codes).sum()
-                if sampler.classes and has_labels:
-                    bits["bits_per_image_with_class"] += sampler.bits(codes, [classes[i] for i in labels[batch]]).sum()
-            squared_error += np.square(reconstructions - originals).sum(dtype=np.float64)
+            errors = np.square(reconstructions - originals)
+            parts["mse"].append(errors.mean(axis=(1, 2, 3), dtype=np.float64))
             if min(size) >= _SSIM_WINDOW:
-                similarity += ssim(originals, reconstructions).sum()
+                parts["ssim"].append(ssim(originals, reconstructions))
+            if sampler:
+                parts["bits_per_image"].append(sampler.bits(codes))
+                if sampler.classes and has_labels:
+                    given = [names[label] for label in labels[batch]]
+                    parts["bits_per_image_with_class"].append(sampler.bits(codes, given))
             if judge:
-                right += [(judge.classify(x) == labels[batch]).sum() for x in (originals, reconstructions)]
+                for kind, judged in (("originals", originals), ("reconstructions", reconstructions)):
+                    parts[f"judge_accuracy_{kind}"].append(judge.classify(judged) == labels[batch])
             bar.update(len(originals))
-    metrics = {"split": split, "images": len(images), "mse": float(squared_error / images.size)}
-    metrics["psnr"] = psnr(metrics["mse"])
-    if min(size) >= _SSIM_WINDOW:
-        metrics["ssim"] = float(similarity / len(images))
+    figures = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    metrics = {"split": split, **_means(figures, np.ones(len(images), bool), math.prod(size))}
     metrics.update(counts.summary())
-    metrics.update((name, float(total / len(images))) for name, total in bits.items())
-    if sampler:
-        metrics["bits_per_pixel"] = metrics["bits_per_image"] / math.prod(size)
-    if judge:
-        metrics["judge_accuracy_originals"], metrics["judge_accuracy_reconstructions"] = (
-            float(share) for share in right / len(images)
-        )
+    if names:
+        metrics["by_class"] = {
+            name: _means(figures, labels == number, math.prod(size))
+            for number, name in enumerate(names)
+            if number in labels
+        }
     return metrics
 
 
-def load_origin(
-    folder: ModelFolder, predictor: Predictor, data: Optional[str] = None, background: Optional[str] = None
-) -> Dataset:
-    """Return the data set that a model's manifest names, or ``data`` read in the same way, ``background`` apart.
+def _means(figures: Dict[str, np.ndarray], chosen: np.ndarray, pixels: int) -> Dict[str, Any]:
+    """Return how many images (N,) are chosen, and the mean of each figure (N,) over them, with what follows from it."""
+    means: Dict[str, Any] = {"images": int(np.count_nonzero(chosen))}
+    for name, values in figures.items():
+        means[name] = float(values[chosen].mean(dtype=np.float64))
+        if name == "mse":
+            means["psnr"] = psnr(means[name])
+        if name == "bits_per_image":
+            means["bits_per_pixel"] = means[name] / pixels
+    return means
 
-    Raises VQVAEError if it is missing, or is no longer what the model was trained on.
+
+def load_origin(
+    folder: ModelFolder,
+    predictor: Predictor,
+    data: Optional[str] = None,
+    background: Optional[str] = None,
+    classes: Optional[str] = None,
+    learnt: Sequence[str] = (),
+) -> Dataset:
+    """Return the data set that a model's manifest names, or ``data`` read in the same way.
+
+    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe. Splits whose classes are to be
+    ``learnt`` are checked by :func:`check_classes`, if the data have classes.
+
+    Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
     """
     channels, *size = predictor.image_shape
     recipe, fingerprint = _origin(folder.manifest)
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
-    settings["source"] = data or recipe.data
-    if background is not None:
-        settings["background"] = background
+    given = {"source": data, "background": background, "classes": classes}
+    settings.update({name: value for name, value in given.items() if value is not None})
     dataset = load_dataset(**settings)
+    if learnt and dataset.train.classes:
+        check_classes(settings["source"], recipe.split_seed, learnt)
     if not data and fingerprint not in (None, dataset.fingerprint()):
         raise VQVAEError(
             f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "

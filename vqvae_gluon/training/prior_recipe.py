@@ -2,10 +2,11 @@
 import dataclasses
 from typing import Any, Callable, Dict
 
+from .recipe import CHOICES
 from .settings import Settings, find_recipe, require, setting
 
 PRIOR_CHOICES = {
-    "classes": ("auto", "none"),
+    "classes": CHOICES["classes"],
     "optimizer": ("adam", "sgd"),
     "learning_rate_schedule": ("constant", "cosine"),
     "training_metrics": ("running", "prediction"),
@@ -25,7 +26,7 @@ class PriorRecipe(Settings):
     layers: int = setting(4, "layers of the transformer")
     heads: int = setting(4, "heads of each layer; the width is a multiple")
     dropout: float = setting(0.1, "share of the numbers that a layer drops while it learns")
-    classes: str = setting("auto", "learn the classes of the data, if it has any, or none")
+    classes: str = setting("auto", "learn the classes of the data, if it has any, or none, or insist on them")
     no_class: float = setting(0.2, "share of the images that are learnt without their class")
     optimizer: str = setting("adam", "optimizer")
     learning_rate: float = setting(2e-3, "learning rate at the start")

@@ -367,6 +367,31 @@ def test_an_evaluation_tells_the_bits(finished, picture_classes, split):
         assert abs(given - bits) > 1e-3
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_evaluation_tells_the_figures_of_each_class(finished, picture_classes, split):
+    run = finished[0]
+    metrics = evaluate_model(run, split=split)
+    images, labels, _ = load_dataset(str(picture_classes), 1, (8, 8)).split(split)
+    predictor = Predictor(run)
+    codes = predictor.encode(images)
+    errors = np.square(predictor.decode(codes) - images / 255).mean(axis=(1, 2, 3))
+    assert metrics["mse"] == pytest.approx(errors.mean(), rel=1e-4)
+    assert list(metrics["by_class"]) == list(CLASSES)
+    for number, found in enumerate(metrics["by_class"].values()):
+        of_class = labels == number
+        assert found["images"] == of_class.sum() == {"train": 30, "test": 12}[split]
+        assert found["mse"] == pytest.approx(errors[of_class].mean(), rel=1e-4)
+        assert found["psnr"] == pytest.approx(-10 * np.log10(found["mse"]))
+        bits = bits_by_hand(run, codes[of_class], np.full(of_class.sum(), 2)).mean()
+        assert found["bits_per_image"] == pytest.approx(bits, rel=1e-5)
+        assert ("bits_per_image_with_class" in found) == (split == "train")  # one image of the test split has no class
+    without = evaluate_model(run, split=split, classes="none")
+    assert set(metrics) - set(without) <= {"by_class", "bits_per_image_with_class"} and "by_class" not in without
+    assert {name: metrics[name] for name in without} == without
+    with pytest.raises(VQVAEError, match="1 of 25 images without a class .*stray.png: give each image one"):
+        evaluate_model(run, split=split, classes="folders")
+
+
 def test_an_evaluation_goes_by_the_names_of_classes(finished, tmp_path):
     run, rng = finished[0], np.random.RandomState(2)
     # The second of the prior's classes alone, first and last among others of the data.
@@ -389,6 +414,8 @@ def test_an_evaluation_without_a_prior_tells_no_bits(copy):
     shutil.rmtree(copy / "model" / PRIOR)
     without = evaluate_model(copy)
     assert set(with_prior) - set(without) == {"bits_per_image", "bits_per_pixel"}
+    for of_class in with_prior["by_class"].values():
+        assert of_class.pop("bits_per_image") == 64 * of_class.pop("bits_per_pixel")
     assert {name: with_prior[name] for name in without} == without
 
 
