@@ -19,8 +19,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "compare",
         help="train several models alike and compare them",
         description="Train several models on the same data with the same decoder, seeds and number of updates. "
-        "The folder DIR then holds comparison.csv, curves.png and each training as MODEL/seedN. Interrupted, "
-        "the same command goes on where it was.",
+        "The folder DIR then holds comparison.csv, curves.png, classes.csv where the data have classes, and each "
+        "training as MODEL/seedN. Interrupted, the same command goes on where it was.",
     )
     compare.add_argument(
         "models",
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
 
     from ..data import load_dataset
     from ..runtime import parse_contexts
-    from ..training.compare import Comparison, check_comparable, format_table, summarize
+    from ..training.compare import Comparison, check_comparable, format_table, summarize, summarize_classes
 
     contexts = parse_contexts(options.ctx)
     check_comparable(recipes, options.seeds)
@@ -59,7 +59,14 @@ def run(options: argparse.Namespace) -> None:
         results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; the same command goes on in {options.output}") from None
-    print_text(json.dumps(summarize(results), indent=2) if options.json else format_table(results))
+    if not options.json:
+        print_text(format_table(results))
+        return
+    summary: Dict[str, Dict[str, Any]] = {**summarize(results)}
+    for label, by_class in summarize_classes(results).items():
+        if by_class:
+            summary[label]["best_validation_mse_by_class"] = by_class
+    print_text(json.dumps(summary, indent=2))
 
 
 def _parse_model(text: str, recipe: "Recipe") -> "Tuple[str, Recipe]":

@@ -107,8 +107,8 @@ def load_origin(
 ) -> Dataset:
     """Return the data set that a model's manifest names, or ``data`` read in the same way.
 
-    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe. Splits whose classes are to be
-    ``learnt`` are checked by :func:`check_classes`, if the data have classes.
+    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe. Splits whose
+    classes are to be ``learnt`` are checked by :func:`check_classes`, if the data have classes.
 
     Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
     """

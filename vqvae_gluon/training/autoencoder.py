@@ -202,8 +202,17 @@ class Autoencoder:
             self.averages.step([part.codes for part in parts], [part.z for part in parts], rng)
 
     def measure(self, split: str) -> Dict[str, float]:
+        return self._measure(self.dataset.split(split).images)
+
+    def measure_classes(self, split: str) -> Dict[str, Dict[str, float]]:
+        """Return, for each class with images in a split, their number ``images`` and their metrics."""
+        images, labels, names = self.dataset.split(split)
+        chosen = {name: labels == number for number, name in enumerate(names) if number in labels}
+        return {name: {"images": int(of.sum()), **self._measure(images[of])} for name, of in chosen.items()}
+
+    def _measure(self, images: np.ndarray) -> Dict[str, float]:
         meter = self.meter()
-        for batch in batches(self.dataset.split(split).images, self._evaluation_batch):
+        for batch in batches(images, self._evaluation_batch):
             meter.update([self.objective(self._to_array(batch))])
         return meter.summary()
 

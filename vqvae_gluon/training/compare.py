@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -18,13 +18,14 @@ from ..errors import VQVAEError
 from ..files import parse_json, read_bytes, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE
-from .autoencoder import Training
+from .autoencoder import AUTOENCODER, Training
+from .checkpoint import checkpoint_path, load_checkpoint, set_weights
 from .loss import total_loss
 from .recipe import Recipe
 
 #: What all recipes of a comparison must share; the decoder, too, see :func:`check_comparable`.
 SHARED = (
-    *("data", "channels", "image_size", "split_seed", "mixed_sizes", "background"),
+    *("data", "channels", "image_size", "split_seed", "mixed_sizes", "background", "classes"),
     *("decoder_width", "reconstruction_loss", "batch_size", "num_epoch", "epoch_passes", "training_metrics"),
 )
 _CURVES = ("loss", "mse", "perplexity", "codes_used")
@@ -53,12 +54,16 @@ _TABLE = (
 
 
 class Result(NamedTuple):
-    """One finished training: its model's label, its seed, its :data:`FIGURES` and its history's rows."""
+    """One finished training: its model's label, its seed, its :data:`FIGURES` and its history's rows.
+
+    ``by_class`` has, for each class of the validation split, the number of ``images`` and the best epoch's metrics.
+    """
 
     label: str
     seed: int
     figures: Dict[str, float]
     rows: List[Dict[str, float]]
+    by_class: Mapping[str, Dict[str, float]] = {}
 
 
 class Comparison:
@@ -104,8 +109,9 @@ class Comparison:
     def run(self) -> List[Result]:
         """Train what is not trained yet, write the results into the folder and return them.
 
-        ``comparison.csv`` has a row for each training, ``curves.csv`` for each epoch; ``table.md`` is
-        :func:`format_table`, ``curves.png`` the training and validation curves.
+        ``comparison.csv`` has a row for each training, ``curves.csv`` for each epoch and, where the data have classes,
+        ``classes.csv`` for each class of the validation split; ``table.md`` is :func:`format_table`, ``curves.png`` the
+        training and validation curves.
         """
         runs = [(seed, label) for seed in self.seeds for label in self.recipes]
         results = []
@@ -127,7 +133,8 @@ class Comparison:
             self._clock.add(label, time.perf_counter() - start)
             if training.epoch == first + 1:
                 print(f"   {self._clock.left()}", flush=True)
-        return Result(label, seed, _figures(training), training.history.rows)
+        figures = _figures(training)
+        return Result(label, seed, figures, training.history.rows, _measure_classes(training))
 
     def _write(self, results: List[Result]) -> None:
         from ..plots import draw_curves
@@ -136,6 +143,13 @@ class Comparison:
         rows = [{"model": r.label, "seed": r.seed, **row} for r in results for row in r.rows]
         _write_csv(self.folder / "comparison.csv", figures)
         _write_csv(self.folder / "curves.csv", rows)
+        classes = [
+            {"model": r.label, "seed": r.seed, "class": name, **found}
+            for r in results
+            for name, found in r.by_class.items()
+        ]
+        if classes:
+            _write_csv(self.folder / "classes.csv", classes)
         write_bytes(self.folder / "table.md", (format_table(results) + "\n").encode())
         curves = {
             label: [
@@ -222,20 +236,44 @@ def summarize(results: Sequence[Result]) -> Dict[str, Dict[str, Tuple[float, flo
         for name in FIGURES:
             # A training that was killed just before its end may lack its speed.
             values = [run[name] for run in runs if not math.isnan(run[name])] or [math.nan]
-            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-            summary[label][name] = (statistics.mean(values), deviation)
+            summary[label][name] = _spread(values)
     return summary
+
+
+def summarize_classes(results: Sequence[Result]) -> Dict[str, Dict[str, Tuple[float, float]]]:
+    """Return, for each label and each class, the mean and standard deviation of the best epoch's validation MSE."""
+    summary: Dict[str, Dict[str, Tuple[float, float]]] = {}
+    for label in dict.fromkeys(result.label for result in results):
+        runs = [result.by_class for result in results if result.label == label]
+        summary[label] = {name: _spread([run[name]["mse"] for run in runs]) for name in runs[0]}
+    return summary
+
+
+def _spread(values: Sequence[float]) -> Tuple[float, float]:
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def format_table(results: Sequence[Result]) -> str:
     """Return a Markdown table: a row for each model, means over the seeds and, after ±, deviations.
 
     MSE, loss, perplexity and codes used are those of the best epoch unless a column says otherwise; the
-    perplexity is that of the whole validation split.
+    perplexity is that of the whole validation split. Where the data have classes, a second table has a row for each:
+    the validation MSE of its images at the best epoch.
     """
     rows = [["model", *(title for title, _, _ in _TABLE)]]
     for label, figures in summarize(results).items():
         rows.append([label, *(_mean(*figures[name], form) for _, name, form in _TABLE)])
+    tables, by_class = [_markdown(rows)], summarize_classes(results)
+    images = {name: found["images"] for name, found in results[0].by_class.items()}
+    if images:
+        rows = [["validation MSE of class", "images", *by_class]]
+        for name, count in images.items():
+            rows.append([name, str(count), *(_mean(*found[name], "{:.5f}") for found in by_class.values())])
+        tables.append(_markdown(rows))
+    return "\n\n".join(tables)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
@@ -262,6 +300,15 @@ def _figures(training: Training) -> Dict[str, float]:
             for name in _CURVES[1:]:
                 figures[f"{when}_{split}_{name}"] = row[f"{split}_{name}"]
     return figures
+
+
+def _measure_classes(training: Training) -> Dict[str, Dict[str, float]]:
+    """Return what the best epoch makes of the validation images of each class, if there are any."""
+    if not training.dataset.validation.classes:
+        return {}
+    path = checkpoint_path(training.folder, training.history.best()["epoch"])
+    set_weights(training.model, load_checkpoint(path, AUTOENCODER).weights, path)
+    return training.trained.measure_classes("validation")
 
 
 def _speed(training: Training) -> float:

@@ -9,7 +9,17 @@ import pytest
 
 from conftest import random_images, run_python
 from vqvae_gluon import VQVAEError, write_png
-from vqvae_gluon.training.compare import FIGURES, Clock, Comparison, Result, format_table, summarize
+from vqvae_gluon.data import Dataset, Split
+from vqvae_gluon.training.autoencoder import Autoencoder
+from vqvae_gluon.training.compare import (
+    FIGURES,
+    Clock,
+    Comparison,
+    Result,
+    format_table,
+    summarize,
+    summarize_classes,
+)
 
 
 @pytest.fixture
@@ -99,6 +109,62 @@ def test_trainings_without_a_speed_are_left_out_of_its_mean(recipes, small_datas
     summary = summarize(results)
     assert summary["narrow"]["images_per_second"][0] > 0 == summary["narrow"]["images_per_second"][1]
     assert "nan" in format_table(results).splitlines()[-1]
+
+
+def with_classes(dataset):
+    """Return a data set in which the class of an image says how bright it is; no image is of the last one."""
+    names = ("none", "one", "two", "three", "four", "nobody's")
+    labels = [(split.images.mean(axis=(1, 2, 3)) // 48).astype(np.int64).clip(0, 4) for split in dataset]
+    return Dataset(*(Split(split.images, of, names) for split, of in zip(dataset, labels)))
+
+
+def test_comparison_tells_the_validation_error_of_each_class(recipes, small_dataset, tmp_path):
+    dataset = with_classes(small_dataset)
+    comparison = Comparison(recipes, (0, 1), dataset, tmp_path / "out")
+    results = comparison.run()
+    best = results[0].figures["best_validation_mse"]
+    _, labels, names = dataset.validation
+    present = {name: int((labels == number).sum()) for number, name in enumerate(names) if number in labels}
+    assert len(present) > 2 and "nobody's" not in present
+    for result in results:
+        assert {name: found["images"] for name, found in result.by_class.items()} == present
+        mean = sum(found["images"] * found["mse"] for found in result.by_class.values()) / 100
+        assert mean == pytest.approx(result.figures["best_validation_mse"], rel=1e-4)
+    assert results[0].by_class["one"]["mse"] != pytest.approx(best, rel=1e-3)
+    rows = read_csv(tmp_path / "out" / "classes.csv")
+    assert len(rows) == 4 * len(present)
+    assert (rows[0]["model"], rows[0]["seed"], float(rows[0]["mse"])) == (
+        "narrow", "0", next(iter(results[0].by_class.values()))["mse"]
+    )
+    narrow = [result.by_class["two"]["mse"] for result in results if result.label == "narrow"]
+    assert summarize_classes(results)["narrow"]["two"] == pytest.approx((np.mean(narrow), np.std(narrow, ddof=1)))
+    whole, by_class = format_table(results).split("\n\n")
+    assert len(whole.splitlines()) == 4 and len(by_class.splitlines()) == 2 + len(present)
+    assert [word.strip() for word in by_class.splitlines()[0].split("|")[1:-1]] == [
+        *("validation MSE of class", "images", "narrow", "wide one")
+    ]
+    again = Comparison(recipes, (0, 1), dataset, tmp_path / "out").run()
+    assert [result.by_class for result in again] == [result.by_class for result in results]
+
+
+def test_the_errors_of_classes_are_those_of_the_best_epoch(recipes, small_dataset, tmp_path, monkeypatch):
+    measure = Autoencoder.measure
+
+    def worse_and_worse(trained, split):
+        return {**measure(trained, split), "reconstruction": float(trained.trainer.optimizer.num_update)}
+
+    monkeypatch.setattr(Autoencoder, "measure", worse_and_worse)
+    (result,) = Comparison({"one": recipes["narrow"]}, (0,), with_classes(small_dataset), tmp_path).run()
+    assert result.figures["best_epoch"] == 0 and len(result.rows) == 2
+    mean = sum(found["images"] * found["mse"] for found in result.by_class.values()) / 100
+    assert mean == pytest.approx(result.rows[0]["validation_mse"], rel=1e-6)
+    assert mean != pytest.approx(result.rows[1]["validation_mse"], rel=1e-6)
+
+
+def test_data_without_classes_have_no_table_of_them(recipes, small_dataset, tmp_path):
+    results = Comparison({"one": recipes["narrow"]}, (0,), small_dataset, tmp_path).run()
+    assert results[0].by_class == {} and summarize_classes(results) == {"one": {}}
+    assert "class" not in format_table(results) and not (tmp_path / "classes.csv").exists()
 
 
 def test_clock_counts_the_epochs_of_each_model():
