@@ -8,7 +8,6 @@ Makes the images, chooses the peer's settings, trains both, look by look in turn
 and pictures into docs/images.md and docs/images/. A result is made anew if its settings, ours included, are others now.
 """
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -119,8 +118,6 @@ def our_recipe(name: str, data: str, epochs: int, seed: int) -> Recipe:
     """Return the package's recipe for a set of images: its defaults, and what the peer has as well."""
     channels, side, _ = image_sets.SETS[name]
     sizes = {"channels": channels, "image_size": (side, side), "stride": STRIDES.get(name, 4)}
-    if "stride" not in {field.name for field in dataclasses.fields(Recipe)}:
-        del sizes["stride"]
     codebook = {"num_embeddings": CODES, "embedding_dim": DIMENSIONS}
     return get_recipe("ema").replace(
         model=MODEL, data=data, batch_size=BATCH, num_epoch=epochs, seed=seed, **codebook, **sizes

@@ -239,10 +239,10 @@ def get_model(
         Where pre-trained parameters go.
     **kwargs
         Settings of the model; those of a pre-trained one need not be given. All have num_embeddings (64),
-        embedding_dim (16), update ('gradient' or 'ema', see :class:`VectorQuantizer`), channels (1), image_size (height, width; (28, 28)), decoder ('emadl' or
-        'residual'), decoder_width and stride (pixels a side that one code stands for: 4, 8 or 16 for
-        'vqvae_residual', 4 for the others). The encoders' own: width, blocks, reduced_width; emadl, see
-        :func:`vqvae_emadl`.
+        embedding_dim (16), update ('gradient' or 'ema', see :class:`VectorQuantizer`), channels (1), image_size
+        (height, width; (28, 28)), decoder ('emadl' or 'residual'), decoder_width and stride (pixels a side that one
+        code stands for: 4, 8 or 16 for 'vqvae_residual', 4 for the others). The encoders' own: width, blocks,
+        reduced_width; emadl, see :func:`vqvae_emadl`.
 
     Raises
     ------
