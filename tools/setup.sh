@@ -29,7 +29,8 @@ missing_packages() {
   command -v c++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
   command -v cmake >/dev/null || echo cmake
-  echo '#include <zlib.h>' | c++ -E -x c++ - >/dev/null 2>&1 || echo zlib1g-dev  # the alpha channel of PNG files, in C++
+  # The alpha channel of PNG files, in C++.
+  [ -e /usr/include/zlib.h ] || c++ -E -include zlib.h -x c++ /dev/null >/dev/null 2>&1 || echo zlib1g-dev
 }
 
 install_packages() {

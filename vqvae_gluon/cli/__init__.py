@@ -19,6 +19,7 @@ from ..runtime import (
     memory_fault,
     printing,
     stop,
+    stop_if_asked,
     use_all_cores,
 )
 from . import check, compare, decode, encode, evaluate, export, generate, prior, reconstruct, score, train
@@ -38,17 +39,28 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
+def _pass_over_stops(lost: "sys.UnraisableHookArgs") -> None:
+    """Say nothing of a KeyboardInterrupt that a destructor cannot pass on: ``stop_if_asked`` raises it again."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what libraries have to say to developers; python -W shows it
+    sys.unraisablehook = _pass_over_stops
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, stop)
     try:
         options = _parser().parse_args(arguments)
         use_all_cores()
-        options.run(options)
+        try:
+            options.run(options)
+        except Exception:
+            stop_if_asked()  # what interrupts a library may come out of it as another error
+            raise
     except VQVAEError as error:
         tell(f"error: {error}")
         return 2

@@ -481,7 +481,7 @@ def test_gradients_are_those_by_hand_and_by_finite_differences(objective):
         ({"widht": 8}, "unknown setting 'widht'; did you mean 'width'?"),
         ({"batch_size": 2.5}, "batch_size was given as 2.5: it must be of type int"),
         ({"seed": True}, "seed was given as True: it must be of type int"),
-        ({"classes": "some"}, "classes 'some' is unknown: choose one of auto, none"),
+        ({"classes": "some"}, "classes 'some' is unknown: choose one of auto, none, folders"),
         ({"optimizer": "adm"}, "optimizer 'adm' is unknown: choose one of adam, sgd"),
         ({"learning_rate_schedule": "one"}, "learning_rate_schedule 'one' is unknown: choose one of constant, cosine"),
         ({"training_metrics": "all"}, "training_metrics 'all' is unknown: choose one of running, prediction"),
