@@ -341,3 +341,27 @@ def test_evaluate_refuses_a_folder_that_has_changed(picture_folder, trained, tmp
     result = run_python("evaluate", "--model", run)
     assert result.returncode == 2 and b"has changed since the model was trained on it" in result.stderr
     assert run_python("evaluate", "--model", run, "--data", folder).returncode == 0
+
+
+STOPPED = """
+import sys
+from vqvae_gluon import cli, runtime
+
+class Lost:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def run(options):
+    Lost()
+    runtime._stop["asked"] = {asked}
+    raise ValueError("of a library") if {asked} else SystemExit(7)
+
+cli.evaluate.run = run
+sys.exit(cli.main(["evaluate"]))
+"""
+
+
+@pytest.mark.parametrize("asked, code, words", [(True, 130, b"vqvae: stopped\n"), (False, 7, b"")])
+def test_a_stop_that_a_library_loses_or_changes_is_a_stop(asked, code, words):
+    result = subprocess.run([sys.executable, "-c", STOPPED.format(asked=asked)], capture_output=True)
+    assert (result.returncode, result.stderr) == (code, words)

@@ -115,7 +115,7 @@ def load_origin(
     channels, *size = predictor.image_shape
     recipe, fingerprint = _origin(folder.manifest)
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
-    given = {"source": data, "background": background, "classes": classes}
+    given = {"source": data or None, "background": background, "classes": classes}
     settings.update({name: value for name, value in given.items() if value is not None})
     dataset = load_dataset(**settings)
     if learnt and dataset.train.classes:
