@@ -275,7 +275,7 @@ def _trained_settings(folder: Path, name: str) -> Dict[str, Any]:
     from .deploy.artifacts import find_model
     from .training.recipe import Recipe
 
-    recipe = Recipe.from_dict(find_model(folder).read_recipe())
+    recipe = Recipe.from_dict(find_model(folder).read_origin()[0])
     if recipe.model != name.lower():
         return {}
     return {setting: value for setting, value in recipe.model_settings().items() if setting != "update"}

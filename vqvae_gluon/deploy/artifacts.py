@@ -123,18 +123,19 @@ class ModelFolder(NamedTuple):
         """The manifest of the run around it, which need not exist."""
         return self.path.parent / "manifest.json"
 
-    def read_recipe(self) -> Dict[str, Any]:
-        """Return the settings that trained the model, or none where it has no manifest.
+    def read_origin(self) -> Tuple[Dict[str, Any], Optional[str]]:
+        """Return the settings that trained the model and the fingerprint of its data, or neither without a manifest.
 
         Raises VQVAEError for a manifest that is damaged.
         """
         if not self.manifest.exists():
-            return {}
+            return {}, None
         content = parse_json(self.manifest, read_bytes(self.manifest))
-        recipe = content.get("recipe") if isinstance(content, dict) else None
-        if not isinstance(recipe, dict):
-            raise VQVAEError(f"{self.manifest}: is damaged: it lacks the recipe")
-        return recipe
+        try:
+            return content["recipe"], content["data_fingerprint"]
+        except (KeyError, TypeError):
+            message = f"{self.manifest}: is damaged: it lacks the recipe or the data's fingerprint"
+            raise VQVAEError(message) from None
 
     def load(
         self, component: str, graph: str = SYMBOL, inputs: Callable[[mx.sym.Symbol], Inputs] = image_input

@@ -2,7 +2,7 @@
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -11,7 +11,6 @@ from tqdm import tqdm
 from ..data import Dataset, check_classes, load_dataset, to_unit
 from ..data.mnist import DIGITS
 from ..errors import VQVAEError
-from ..files import parse_json, read_bytes
 from ..metrics import CodeCounts, psnr, ssim
 from ..training.recipe import Recipe
 from .artifacts import ModelFolder, find_model
@@ -113,7 +112,8 @@ def load_origin(
     Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
     """
     channels, *size = predictor.image_shape
-    recipe, fingerprint = _origin(folder.manifest)
+    origin, fingerprint = folder.read_origin()
+    recipe = Recipe.from_dict(origin)
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
     given = {"source": data or None, "background": background, "classes": classes}
     settings.update({name: value for name, value in given.items() if value is not None})
@@ -126,14 +126,3 @@ def load_origin(
             "restore it, or name data with --data"
         )
     return dataset
-
-
-def _origin(manifest: Path) -> Tuple[Recipe, Optional[str]]:
-    """Return the recipe and the data fingerprint of a model's manifest, or the defaults where it has none."""
-    if not manifest.exists():
-        return Recipe(), None
-    content = parse_json(manifest, read_bytes(manifest))
-    try:
-        return Recipe.from_dict(content["recipe"]), content["data_fingerprint"]
-    except (KeyError, TypeError):
-        raise VQVAEError(f"{manifest}: is damaged: it lacks the recipe or the data's fingerprint") from None
