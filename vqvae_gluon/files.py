@@ -81,6 +81,27 @@ def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
+def new_folder(path: Union[str, Path]) -> Iterator[Path]:
+    """Give a folder to fill that takes the place of ``path``, a new or an empty one, once it is whole.
+
+    If the block fails, nothing is left behind. Raises VQVAEError if the folder is taken or cannot be written.
+    """
+    folder = Path(path).resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise VQVAEError(f"{path}: is there already; give a new or an empty folder")
+    try:
+        with tempfile.TemporaryDirectory(dir=str(folder.parent), prefix=".writing-") as temporary:
+            staged = Path(temporary) / "folder"
+            staged.mkdir()
+            yield staged
+            if folder.exists():
+                folder.rmdir()
+            staged.rename(folder)
+    except OSError as error:
+        raise VQVAEError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
 def locked(folder: Union[str, Path]) -> Iterator[None]:
     """Keep other processes that ask for the same lock out of a folder; raise VQVAEError if one is in it.
 

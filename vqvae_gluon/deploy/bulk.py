@@ -18,7 +18,7 @@ from ..data.dataset import to_bytes
 from ..data.image_file import write_png
 from ..data.image_format import SUFFIXES
 from ..errors import VQVAEError
-from ..files import DAMAGES, writing
+from ..files import DAMAGES, new_folder, writing
 from ..runtime import stop_if_asked
 from .artifacts import codebook_digest
 from .predictor import Predictor
@@ -80,26 +80,17 @@ def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source:
     Returns their number. ``source`` is what is blamed for two images of one name. Raises VQVAEError if the folder is
     taken or cannot be written; nothing is left behind then.
     """
-    folder, count = Path(output).resolve(), 0
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise VQVAEError(f"{output}: is there already; give a new or an empty folder")
-    try:
-        with tempfile.TemporaryDirectory(dir=str(folder.parent), prefix=".decoding-") as temporary:
-            staged = Path(temporary) / "images"
-            for name, image in images:
-                stop_if_asked()
-                target = staged / name
-                if target.exists():
-                    raise VQVAEError(f"{source}: two of its images would be written to {name}")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_png(target, image)
-                bar.update()
-                count += 1
-            if folder.exists():
-                folder.rmdir()
-            staged.rename(folder)
-    except OSError as error:
-        raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
+    count = 0
+    with new_folder(output) as folder:
+        for name, image in images:
+            stop_if_asked()
+            target = folder / name
+            if target.exists():
+                raise VQVAEError(f"{source}: two of its images would be written to {name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_png(target, image)
+            bar.update()
+            count += 1
     return count
 
 
