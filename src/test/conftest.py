@@ -64,6 +64,22 @@ def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):
     return model
 
 
+def spread_codebook(model):
+    """Let the codebook's rows be what the encoder gives for some images, so that all are in use; return the model."""
+    import mxnet as mx
+
+    from vqvae_gluon.data import to_unit
+
+    channels, *size = model.image_shape
+    images = to_unit(random_images(8, channels, tuple(size)))
+    z = model(mx.nd.array(images)).z.asnumpy()
+    vectors = z.transpose(0, 2, 3, 1).reshape(-1, z.shape[1])
+    count = model.quantizer.embeddings.shape[0]
+    chosen = np.random.RandomState(0).choice(len(vectors), count, replace=len(vectors) < count)
+    model.quantizer.embeddings.set_data(mx.nd.array(vectors[chosen]))
+    return model
+
+
 def export_newest(model, folder):
     """Export a model under the names that predictors load; return the folder."""
     from vqvae_gluon.deploy.artifacts import PARAMETERS, SYMBOL

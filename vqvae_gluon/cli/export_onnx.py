@@ -1,20 +1,70 @@
 """``vqvae export-onnx``: write a model as ONNX files, and check them."""
 import argparse
+import json
+from typing import Any, Dict, Iterator
 
-from .common import MODEL_HELP, print_text
+from .common import MODEL_HELP, print_text, tell
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    export = commands.add_parser("export-onnx", help="write a model as ONNX files, which run without MXNet")
+    export = commands.add_parser(
+        "export-onnx",
+        help="write a model as ONNX files, which run without MXNet",
+        description="Write encoder.onnx, decoder.onnx and, where the model has a prior, prior.onnx to a new folder. "
+        "Where onnxruntime is installed, the files are run and compared with the model first: a difference that is no "
+        "near tie is an error, and nothing is written.",
+    )
     export.add_argument("output", metavar="OUT", help="a new or empty folder")
     export.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    export.add_argument("--data", help="compare on its test images (default: those of what the model was trained on)")
+    export.add_argument("--images", type=int, metavar="N", help="compare on so many of them (default: all)")
+    export.add_argument("--samples", type=int, default=100, metavar="N", help="compare so many samples (default: 100)")
+    export.add_argument("--json", action="store_true", help="print what was found as JSON")
     export.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the files."""
-    from ..deploy.onnx import export_onnx
+    """Write the files, unless they are found to do something else than the model."""
+    from ..deploy.onnx import write_onnx
+    from ..deploy.onnx_check import check_onnx, find_runtime
+    from ..files import new_folder
 
-    for path in export_onnx(options.output, options.model):
-        print_text(str(path))
+    runtime, reason = find_runtime()
+    with new_folder(options.output) as folder:
+        names = write_onnx(folder, options.model)
+        settings = (options.model, options.data, options.images, options.samples)
+        report = check_onnx(folder, *settings) if runtime else {}
+    if not runtime:
+        tell(f"the files were not run and compared: {reason}")
+    if options.json:
+        print_text(json.dumps({"files": names, **report}, indent=2))
+        return
+    print_text(f"{options.output}: {', '.join(names)}")
+    for line in _lines(report) if report else ():
+        print_text(line)
+
+
+def _lines(report: Dict[str, Any]) -> Iterator[str]:
+    """Yield what was found, in words."""
+    yield (
+        f"ONNX Runtime {report['runtime']}, {report['images']} {report['source']}: "
+        f"{report['equal_images']} with all codes equal ({report['share']:.2%})"
+    )
+    for tie in report["ties"]:
+        yield f"  {_words('image', tie)}: the squared distances are {tie['distance']:.1e} apart"
+    yield (
+        f"{report['different_bytes']} of {report['bytes']} bytes differ, "
+        f"{report['different_bytes_of_equal_images']} of them, by one, in images with all codes equal"
+    )
+    if "samples" in report:
+        yield f"{report['equal_samples']} of {report['samples']} samples have all codes equal"
+        for tie in report["sample_ties"]:
+            yield f"  {_words('sample', tie)}: the random number was {tie['distance']:.1e} from the border"
+
+
+def _words(what: str, tie: Dict[str, Any]) -> str:
+    return (
+        f"{what} {tie['image']}, row {tie['row']}, column {tie['column']}: "
+        f"code {tie['onnx_code']} instead of {tie['code']}, a near tie"
+    )

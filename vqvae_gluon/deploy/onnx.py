@@ -42,11 +42,17 @@ def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
         If the library onnx is missing or too new, the model is missing, damaged or not our own, one of its operators
         has no ONNX form, or the folder is taken or cannot be written.
     """
-    graphs = build_onnx(model)
     with new_folder(output) as folder:
-        for name, graph in graphs.items():
-            (folder / name).write_bytes(graph.SerializeToString())
-    return [Path(output, name) for name in graphs]
+        names = write_onnx(folder, model)
+    return [Path(output, name) for name in names]
+
+
+def write_onnx(folder: Path, model: Optional[File] = None) -> List[str]:
+    """Write a model's ONNX files to a folder that is there, and return their names; see :func:`export_onnx`."""
+    graphs = build_onnx(model)
+    for name, graph in graphs.items():
+        (folder / name).write_bytes(graph.SerializeToString())
+    return list(graphs)
 
 
 def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
@@ -75,10 +81,11 @@ def _about(folder: ModelFolder) -> Dict[str, str]:
     """Return what the metadata of every file say."""
     about = {"model": folder.encoder.rpartition(".")[0], "value_range": "images: float32 in [0, 1], a byte's 255th"}
     manifest = read_manifest(folder.manifest)
-    if manifest:
-        recipe, _ = folder.read_origin()
+    recipe = manifest.get("recipe")
+    if isinstance(recipe, dict):
         about.update(model=str(recipe.get("model")), epoch=str(manifest.get("epoch")))
-        about.update(manifest_sha256=sha256(folder.manifest))
+    if manifest:
+        about["manifest_sha256"] = sha256(folder.manifest)
     return about
 
 

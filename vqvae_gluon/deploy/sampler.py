@@ -70,7 +70,7 @@ class Sampler:
             )
         self._ctx = ctx
         self._step = step.network(ctx)
-        self._rows = (FEW, MANY) if agree(self._run, self.size) else (MANY,)
+        self._rows = (FEW, MANY) if agree(self.step, self.size) else (MANY,)
         self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
 
     def sample(
@@ -114,7 +114,7 @@ class Sampler:
             stop_if_asked()
             some = labels[start : start + MANY]
             random = rng.random_sample((len(some), self.size.places))
-            yield sample_codes(self._run, self.size, some, random, temperature, top_k, given, self._rows)
+            yield sample_codes(self.step, self.size, some, random, temperature, top_k, given, self._rows)
 
     def bits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
         """Return the bits (N,), float64, that the prior needs for each image's codes (N, h, w): minus log2 likelihood.
@@ -122,21 +122,34 @@ class Sampler:
         ``label`` as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
         """
         codes = self.predictor.as_codes(codes)
-        labels = self._labels(label, len(codes))
-        if self._whole is None:
-            self._whole = self._load_whole()
         pieces = []
-        for start in range(0, len(codes), self.predictor.batch_size):
-            piece = slice(start, start + self.predictor.batch_size)
-            logits = self._whole(*(mx.nd.array(array[piece], ctx=self._ctx) for array in (codes, labels))).asnumpy()
-            logits = logits.astype(np.float64)
+        for start, logits in self._logits(codes, self._labels(label, len(codes))):
             most = logits.max(axis=2)
-            chosen = np.take_along_axis(logits, codes[piece].reshape(len(logits), -1, 1), axis=2)[..., 0]
-            nats = most + np.log(np.exp(logits - most[..., None]).sum(axis=2)) - chosen
+            chosen = codes[start : start + len(logits)].reshape(len(logits), -1, 1)
+            nats = most + np.log(np.exp(logits - most[..., None]).sum(axis=2))
+            nats -= np.take_along_axis(logits, chosen, axis=2)[..., 0]
             pieces.append(nats.sum(axis=1) / math.log(2))
         return np.concatenate(pieces)
 
-    def _run(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
+    def logits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
+        """Return the logits (N, P, K), float64, of each code (N, h, w) given those before it, of the whole graph.
+
+        ``label`` as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
+        """
+        codes = self.predictor.as_codes(codes)
+        return np.concatenate([logits for _, logits in self._logits(codes, self._labels(label, len(codes)))])
+
+    def _logits(self, codes: np.ndarray, labels: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
+        """Yield the number of the first image and the logits (n, P, K), float64, for each batch of images."""
+        if self._whole is None:
+            self._whole = self._load_whole()
+        for start in range(0, len(codes), self.predictor.batch_size):
+            piece = slice(start, start + self.predictor.batch_size)
+            inputs = (mx.nd.array(array[piece], ctx=self._ctx) for array in (codes, labels))
+            yield start, self._whole(*inputs).asnumpy().astype(np.float64)
+
+    def step(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
+        """Compute one place, see :class:`vqvae_gluon.nn.prior.PriorStep` for the inputs and what is returned."""
         # A view: MXNet forbids writing to an array that it has been lent.
         arrays = (mx.nd.from_numpy(np.ascontiguousarray(values).view()).as_in_context(self._ctx) for values in inputs)
         return [head.asnumpy() for head in self._step(*arrays)]

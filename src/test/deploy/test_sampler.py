@@ -208,7 +208,7 @@ def test_step_by_step_is_the_whole_graph(trained):
     labels = np.arange(300) % (len(CLASSES) + 1)
 
     def run(inputs):
-        heads = trained._run(inputs)
+        heads = trained.step(inputs)
         seen.append(heads[0])
         return heads
 
@@ -235,10 +235,10 @@ def test_images_do_not_depend_on_their_company(of, request):
 
 def test_a_step_that_rounds_few_rows_differently_is_seen(sampler):
     def uneven(inputs):
-        probabilities, *rest = sampler._run(inputs)
+        probabilities, *rest = sampler.step(inputs)
         return [np.nextafter(probabilities, 1) if len(probabilities) == FEW else probabilities, *rest]
 
-    assert agree(sampler._run, sampler.size)
+    assert agree(sampler.step, sampler.size)
     assert not agree(uneven, sampler.size)
 
 

@@ -1,0 +1,234 @@
+"""Whether ONNX files do what their model does, found by running both."""
+import json
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from ..data import to_bytes, to_unit
+from ..errors import VQVAEError
+from ..nn.prior import PriorSize
+from ..sampling import MANY, sample_codes
+from .artifacts import Component, find_model
+from .bulk import progress_bar
+from .evaluate import load_origin
+from .onnx import DECODER, ENCODER, PRIOR
+from .onnx_graph import INSTALL
+from .predictor import File, Predictor
+from .sampler import Sampler
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+#: What two computations of one number may be apart, as a share of the largest: further is no near tie but a fault.
+NEAR = 1e-4
+
+_NOISE = 100  # images where the data set is not at hand
+
+
+class Tie(NamedTuple):
+    """A code that ONNX Runtime chose otherwise, and by how little it could.
+
+    ``distance``: between the squared distances of the two codebook rows from what the encoder gives, or between the
+    random number in [0, 1) and the sum of probabilities that parts the two codes. ``share``: of the largest of them.
+    """
+
+    image: int
+    row: int
+    column: int
+    code: int
+    onnx_code: int
+    distance: float
+    share: float
+
+
+def find_runtime() -> Tuple[Optional[ModuleType], str]:
+    """Return the library ``onnxruntime`` or, where it cannot be used, nothing and the reason."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            return None, f"onnxruntime cannot be imported ({error})"
+        return None, f"onnxruntime is not installed; {INSTALL}"
+    except Exception as error:  # what a library built for another NumPy or Python raises
+        return None, f"onnxruntime cannot be imported ({error})"
+    return onnxruntime, ""
+
+
+def check_onnx(
+    folder: File,
+    model: Optional[File] = None,
+    data: Optional[str] = None,
+    images: Optional[int] = None,
+    samples: int = 100,
+) -> Dict[str, Any]:
+    """Compare the ONNX files in a folder with the model that they were made of.
+
+    ``data``: a source of :func:`vqvae_gluon.data.load_dataset` whose test split is looked at, or as many ``images`` of
+    it; default: what the model was trained on or, where that is not at hand, noise. ``samples``: images that are drawn.
+
+    Returns ``runtime``, its version; ``source`` and ``images``; ``equal_images``, those with all codes equal, and their
+    ``share``; ``bytes``, ``different_bytes`` and ``different_bytes_of_equal_images``; ``ties``, see :class:`Tie`; and
+    with a prior ``samples``, ``equal_samples`` and ``sample_ties``.
+
+    Raises VQVAEError where onnxruntime is missing or cannot run the files, and for a difference that is no near tie.
+    """
+    runtime, reason = find_runtime()
+    if runtime is None:
+        raise VQVAEError(reason)
+    for name, count in (("images", images), ("samples", samples)):
+        if count is not None and count < 1:
+            raise VQVAEError(f"{name} was given as {count}: it must be at least 1")
+    found = find_model(model)
+    sampler = Sampler(model) if found.prior else None
+    predictor = sampler.predictor if sampler else Predictor(model)
+    source, originals = _images(predictor, model, data, images)
+    report = {"runtime": runtime.__version__, "source": source}
+    likeness = _Likeness(found.load(found.encoder))
+    report.update(_compare_images(runtime, Path(folder), predictor, likeness, originals))
+    if sampler:
+        report.update(_compare_samples(_session(runtime, Path(folder, PRIOR)), sampler, samples))
+    return report
+
+
+def _session(runtime: ModuleType, path: Path) -> "onnxruntime.InferenceSession":
+    try:
+        return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # of many classes, none of which is a user's mistake
+        reason = str(error).splitlines()[0]
+        raise VQVAEError(f"{path.name}: ONNX Runtime {runtime.__version__} cannot run it ({reason})") from None
+
+
+def _images(
+    predictor: Predictor, model: Optional[File], data: Optional[str], count: Optional[int]
+) -> Tuple[str, np.ndarray]:
+    """Return what is looked at in words, and the images (N, C, H, W) uint8."""
+    folder = find_model(model)
+    try:
+        if not data and not folder.read_origin()[0]:
+            raise VQVAEError("no manifest says what trained the model")
+        images = load_origin(folder, predictor, data).test.images
+        source = f"test images of {data or folder.read_origin()[0]['data']}"
+    except VQVAEError as error:
+        if data:
+            raise
+        source = f"images of noise, for the data that trained the model are not at hand ({error})"
+        images = np.random.RandomState(0).randint(0, 256, (_NOISE, *predictor.image_shape)).astype(np.uint8)
+    return source, images[:count]
+
+
+def _compare_images(
+    runtime: ModuleType, folder: Path, predictor: Predictor, likeness: "_Likeness", images: np.ndarray
+) -> Dict[str, Any]:
+    encoder, decoder = (_session(runtime, folder / name) for name in (ENCODER, DECODER))
+    ties: List[Tie] = []
+    equal, different, different_of_equal = 0, 0, 0
+    with progress_bar(len(images)) as bar:
+        for start in range(0, len(images), predictor.batch_size):
+            batch = to_unit(images[start : start + predictor.batch_size])
+            ours = predictor.encode(batch)
+            codes, encoding = encoder.run(["codes", "encoding"], {"images": batch})
+            if not np.array_equal(encoding, predictor.codebook[codes].transpose(0, 3, 1, 2)):
+                raise VQVAEError(f"{ENCODER}: does not give the codebook's rows")
+            ties += [tie._replace(image=tie.image + start) for tie in likeness.ties(batch, ours, codes)]
+            (decoded,) = decoder.run(["images"], {"codes": codes})
+            apart = np.abs(to_bytes(predictor.decode(ours)).astype(int) - to_bytes(decoded))
+            same = (ours == codes).all(axis=(1, 2))
+            if same.any() and apart[same].max() > 1:
+                levels = apart[same].max()
+                raise VQVAEError(f"{DECODER}: makes other images of the same codes, by {levels} levels of 255")
+            equal += int(same.sum())
+            different += int(np.count_nonzero(apart))
+            different_of_equal += int(np.count_nonzero(apart[same]))
+            bar.update(len(batch))
+    return {
+        "images": len(images),
+        "equal_images": equal,
+        "share": equal / len(images),
+        "bytes": images.size,
+        "different_bytes": different,
+        "different_bytes_of_equal_images": different_of_equal,
+        "ties": [tie._asdict() for tie in ties],
+    }
+
+
+class _Likeness:
+    """How like each codebook row is to what an encoder gives, less half of the squared distance, for near ties."""
+
+    def __init__(self, encoder: Component) -> None:
+        nodes = json.loads(encoder.symbol.tojson())["nodes"]
+        codes = next(node for node in nodes if node["name"] == "codes")
+        self._network = encoder.network(mx.cpu(), nodes[codes["inputs"][0][0]]["name"])
+
+    def ties(self, images: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> List[Tie]:
+        """Return the codes (N, h, w) that differ; raise VQVAEError if one is no near tie."""
+        ties = []
+        for number in np.flatnonzero((ours != theirs).any(axis=(1, 2))):
+            alike = self._network(mx.nd.array(images[number : number + 1])).asnumpy()[0].astype(np.float64)
+            for row, column in zip(*np.nonzero(ours[number] != theirs[number])):
+                here, pair = alike[:, row, column], (ours[number, row, column], theirs[number, row, column])
+                distance = 2 * abs(here[pair[0]] - here[pair[1]])
+                share = distance / max(2 * np.abs(here).max(), np.finfo(np.float32).tiny)
+                place = (int(number), int(row), int(column))
+                ties.append(_checked(ENCODER, Tie(*place, *map(int, pair), float(distance), float(share))))
+        return ties
+
+
+def _checked(name: str, tie: Tie) -> Tie:
+    """Return a near tie; raise VQVAEError for a difference that is none."""
+    if not tie.share <= NEAR:
+        raise VQVAEError(
+            f"{name}: gives code {tie.onnx_code} instead of {tie.code} for image {tie.image}, row {tie.row}, column "
+            f"{tie.column}, although they are {tie.distance:.2g} apart: it does not do what the model does"
+        )
+    return tie
+
+
+def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, count: int) -> Dict[str, Any]:
+    """Draw images of all classes and of none, of one seed, by both."""
+    size, classes = sampler.size, [*sampler.classes, None]
+    labels = np.arange(count) % len(classes)
+    random = np.random.RandomState(0).random_sample((count, size.places))
+    drawn = []
+    with progress_bar(2 * count) as bar:
+        for step in (sampler.step, partial(onnx_step, session, size)):
+            codes = []
+            for start in range(0, count, MANY):
+                part = slice(start, start + MANY)
+                codes.append(sample_codes(step, size, labels[part], random[part]))
+                bar.update(len(codes[-1]))
+            drawn.append(np.concatenate(codes))
+    ours, theirs = drawn
+    different = np.flatnonzero((ours != theirs).any(axis=(1, 2)))
+    ties = []
+    for number in different:
+        # What follows the first code that differs was drawn after another one.
+        place = int(np.flatnonzero((ours[number] != theirs[number]).reshape(-1))[0])
+        logits = sampler.logits(ours[number][None], classes[labels[number]])[0, place]
+        shares = np.cumsum(np.exp(logits - logits.max()))
+        shares /= shares[-1]
+        codes = sorted((int(ours[number].flat[place]), int(theirs[number].flat[place])))
+        distance = float(np.abs(shares[codes[0] : codes[1]] - random[number, place]).max())
+        pair = (int(ours[number].flat[place]), int(theirs[number].flat[place]))
+        tie = Tie(int(number), *divmod(place, size.codes_shape[1]), *pair, distance, distance)
+        ties.append(_checked(PRIOR, tie))
+    equal = count - len(different)
+    return {"samples": count, "equal_samples": equal, "sample_ties": [tie._asdict() for tie in ties]}
+
+
+def onnx_step(
+    session: "onnxruntime.InferenceSession", size: PriorSize, inputs: Sequence[np.ndarray]
+) -> List[np.ndarray]:
+    """Compute one place as a :class:`vqvae_gluon.nn.prior.PriorStep` does, by ``prior.onnx``."""
+    before, place, label, temperature, _, *past = inputs
+    numbers = zip(("previous_code", "place", "class"), (before, place, label))
+    fed = {name: values.astype(np.int64) for name, values in numbers}
+    fed["temperature"] = temperature
+    names = [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
+    fed.update((f"past_{name}", values) for name, values in zip(names, past))
+    probabilities, *kept = session.run(["probabilities", *names], fed)
+    here = int(place[0])
+    return [probabilities, *(values[:, here : here + 1] for values in kept)]
