@@ -22,11 +22,28 @@ from ..runtime import (
     stop_if_asked,
     use_all_cores,
 )
-from . import check, compare, decode, encode, evaluate, export, export_onnx, generate, prior, reconstruct, score, train
+from . import (
+    check,
+    compare,
+    decode,
+    encode,
+    evaluate,
+    export,
+    export_onnx,
+    generate,
+    page,
+    prior,
+    reconstruct,
+    score,
+    train,
+)
 from .common import tell
 
 # In the order of --help.
-_COMMANDS = (train, compare, evaluate, encode, decode, reconstruct, export, export_onnx, check, prior, generate, score)
+_COMMANDS = (
+    *(train, compare, evaluate, encode, decode, reconstruct),
+    *(export, export_onnx, page, check, prior, generate, score),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,31 @@
+"""``vqvae page``: a model as a page that runs in the browser."""
+import argparse
+
+from .common import MODEL_HELP, print_text
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    page = commands.add_parser(
+        "page",
+        help="write a browser page that runs a model",
+        description="Write a static page that runs a model in the browser, by ONNX Runtime Web. npm is needed to fetch "
+        "that runtime. To show the page: python -m http.server -d OUT",
+    )
+    page.add_argument("output", metavar="OUT", help="a new or empty folder")
+    page.add_argument("--model", metavar="DIR", help=MODEL_HELP)
+    page.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the page."""
+    import shlex
+
+    from ..deploy.page import build_page
+
+    paths = build_page(options.output, options.model)
+    size = sum(path.stat().st_size for path in paths)
+    print_text(
+        f"{options.output}: {len(paths)} files, {size / 1e6:.1f} MB; to show it, run: "
+        f"python -m http.server -d {shlex.quote(options.output)}"
+    )

@@ -1,0 +1,166 @@
+"""A model as a browser page: the files of ``web/``, the runtime that npm fetches, the ONNX files and what is in them.
+
+``model.json`` tells the page what it would else have to find out: the sides of images and of their codes, the number of
+codes and a colour for each, the sizes of the prior and its classes, and the bits of a validation image.
+"""
+import colorsys
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+from .. import __version__
+from ..errors import VQVAEError
+from ..files import new_folder
+from .artifacts import find_model
+from .export import read_manifest
+from .onnx import ENCODER, PRIOR, build_onnx
+from .predictor import File, Predictor
+from .sampler import Sampler
+
+INSTALL_NPM = "install Node.js with npm (Debian: apt-get install npm)"
+
+#: What the page takes of the package onnxruntime-web: WebAssembly alone, without WebGPU.
+_RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+_LOCK = ("package.json", "package-lock.json")
+_DIGITS = (1, 28, 28)  # the images that ``web/examples`` fit
+
+
+def web_folder() -> Path:
+    """Return the folder of the page's own files."""
+    checkout = Path(__file__).resolve().parents[2] / "web"
+    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / "web"
+
+
+def build_page(output: File, model: Optional[File] = None) -> List[Path]:
+    """Write the page of a model to a new or empty folder and return the paths of its files.
+
+    Default: the pre-trained model. A web server shows the folder under any path, with no network; ``python -m
+    http.server -d OUTPUT`` will do.
+
+    Raises
+    ------
+    VQVAEError
+        If npm is missing or cannot install the runtime, the folder is taken or cannot be written, or the model cannot
+        be exported, see :func:`vqvae_gluon.deploy.onnx.export_onnx`. Nothing is left behind.
+    """
+    with new_folder(output) as folder:
+        npm = _find_npm()
+        write_model(folder, model)
+        _write_files(folder)
+        _write_runtime(folder / "runtime", npm)
+        names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [Path(output, name) for name in names]
+
+
+def write_model(folder: Path, model: Optional[File] = None) -> None:
+    """Write what a page has of a model, ``model.json``, the ONNX files and the examples, to a folder that is there.
+
+    Raises VQVAEError as :func:`build_page`.
+    """
+    graphs = build_onnx(model)
+    about = {prop.key: prop.value for prop in graphs[ENCODER].metadata_props}
+    predictor = Predictor(model)
+    if predictor.image_shape[0] not in (1, 3):
+        raise VQVAEError(f"the model's images have {predictor.image_shape[0]} channels: a page shows those of 1 or 3")
+    described = {
+        "version": __version__,
+        "name": about["model"],
+        "epoch": about.get("epoch"),
+        "image": predictor.image_shape,
+        "codes": predictor.codes_shape,
+        "colours": code_colours(predictor.codebook),
+        "prior": _describe_prior(model) if PRIOR in graphs else None,
+        "examples": [],
+    }
+    if predictor.image_shape == _DIGITS:
+        described["examples"] = [path.name for path in _copy(web_folder() / "examples", folder / "examples")]
+    for name, graph in graphs.items():
+        (folder / name).write_bytes(graph.SerializeToString())
+    (folder / "model.json").write_text(json.dumps(described, indent=1) + "\n")
+
+
+def code_colours(codebook: np.ndarray) -> List[str]:
+    """Return a colour '#rrggbb' for each row of a codebook (K, D), light enough for dark letters.
+
+    Rows that are alike get like colours: the hue is the rank of their angle in the plane of the first two principal
+    components, the lightness that of the third.
+    """
+    rows = codebook.astype(np.float64) - codebook.mean(axis=0)
+    axes = np.linalg.svd(rows, full_matrices=False)[2]
+    places = np.zeros((len(rows), 3))
+    places[:, : len(axes)] = (rows @ axes.T)[:, :3]
+    hues, lights = _ranks(np.arctan2(places[:, 1], places[:, 0])), _ranks(places[:, 2])
+    colours = []
+    for hue, light in zip(hues, lights):
+        rgb = colorsys.hls_to_rgb(hue, 0.62 + 0.2 * light, 0.62)
+        colours.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
+    return colours
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value, in [0, 1)."""
+    return values.argsort(kind="stable").argsort(kind="stable") / len(values)
+
+
+def _describe_prior(model: Optional[File]) -> Dict[str, Any]:
+    sampler = Sampler(model)
+    manifest = read_manifest(find_model(model).manifest) or {}
+    metrics = manifest.get("prior", {}).get("metrics", {})
+    return {
+        "layers": sampler.size.layers,
+        "headWidth": sampler.size.head_width,
+        "classes": list(sampler.classes),
+        "validationBits": metrics.get("validation_bits_per_image"),
+    }
+
+
+def _write_files(folder: Path) -> None:
+    own = web_folder()
+    for path in sorted(own.iterdir()):
+        if path.is_file() and path.name not in _LOCK:
+            shutil.copyfile(path, folder / path.name)
+
+
+def _copy(source: Path, target: Path) -> List[Path]:
+    """Copy the files of a folder to a new one and return them, in the order of their names."""
+    target.mkdir()
+    paths = [target / path.name for path in sorted(source.iterdir())]
+    for path in paths:
+        shutil.copyfile(source / path.name, path)
+    return paths
+
+
+def _find_npm() -> str:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise VQVAEError(f"npm is missing, which fetches the page's runtime, onnxruntime-web: {INSTALL_NPM}")
+    return npm
+
+
+def _write_runtime(folder: Path, npm: str) -> None:
+    """Install the runtime by npm, in a temporary folder, and copy what the page needs of it."""
+    folder.mkdir()
+    with tempfile.TemporaryDirectory(prefix="vqvae-page-") as temporary:
+        for name in _LOCK:
+            shutil.copyfile(web_folder() / name, Path(temporary, name))
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+        try:
+            done = subprocess.run(command, cwd=temporary, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise VQVAEError(f"{npm}: cannot be run ({error.strerror}); {INSTALL_NPM}") from None
+        if done.returncode:
+            raise VQVAEError(f"npm ci cannot install onnxruntime-web: {_fault(done.stderr or done.stdout)}")
+        for name in _RUNTIME:
+            shutil.copyfile(Path(temporary, "node_modules", "onnxruntime-web", "dist", name), folder / name)
+
+
+def _fault(said: bytes) -> str:
+    """Return the last line in which npm says what is wrong."""
+    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+    told = [line for line in lines if "complete log" not in line and "debug-0.log" not in line]
+    return told[-1] if told else "it says nothing"
