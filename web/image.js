@@ -1,7 +1,8 @@
 /**
  * Images: files in, canvases out. What a file becomes is what vqvae_gluon/data/image_file.py makes of it: gray by the
- * same whole numbers, another size by the same areas or lines. Bytes stand channel by channel and row by row.
+ * same whole numbers, and another size by stretch.js. Bytes stand channel by channel and row by row.
  */
+import { stretch } from "./stretch.js";
 
 const MOST_PIXELS = 1 << 26; // as in the package
 const MOST_BYTES = 1 << 28;
@@ -16,7 +17,7 @@ export async function readImage(file, [channels, height, width]) {
   const kind = checkHeader(bytes, file.name);
   const { data, size } = await decoded(new Blob([bytes], { type: `image/${kind}` }), file.name);
   const [luma, note] = [kind === "bmp" ? bmpLuma : pngLuma, flatten(data)];
-  const planes = channels === 1 ? [luma(data)] : [0, 1, 2].map((part) => data.filter((_, index) => index % 4 === part));
+  const planes = channels === 1 ? [luma(data)] : [0, 1, 2].map((part) => planeOf(data, part));
   const pixels = new Uint8Array(channels * height * width);
   planes.forEach((plane, index) => pixels.set(stretch(plane, size, [height, width]), index * height * width));
   return { pixels, note };
@@ -35,49 +36,11 @@ export function paint(canvas, pixels, [channels, height, width]) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-/** Returns one channel of [height, width] in another size, by areas when shrinking and bilinearly otherwise. */
-export function stretch(plane, [height, width], [high, wide]) {
-  if (height === high && width === wide) return plane;
-  const axis = height >= high && width >= wide ? areas : lines;
-  const [rows, columns] = [axis(height, high), axis(width, wide)];
-  const result = new Uint8Array(high * wide);
-  const across = rows.map(() => null);
-  const line = (row) => columns.map((parts) => parts.reduce((sum, [index, part]) => sum + part * plane[row * width + index], 0));
-  const lineAt = new Map();
-  rows.forEach((parts, row) => {
-    const sums = new Float64Array(wide);
-    for (const [index, part] of parts) {
-      if (!lineAt.has(index)) lineAt.set(index, line(index));
-      lineAt.get(index).forEach((value, column) => (sums[column] += part * value));
-    }
-    for (const index of lineAt.keys()) if (index < parts[0][0]) lineAt.delete(index);
-    sums.forEach((sum, column) => (result[row * wide + column] = Math.min(255, Math.max(0, Math.round(sum)))));
-  });
-  return result;
-}
-
-/** For each of `few` pixels, the [index, share] of those of `many` that it covers. */
-function areas(many, few) {
-  const scale = many / few;
-  return Array.from({ length: few }, (_, index) => {
-    const [from, to] = [index * scale, (index + 1) * scale];
-    const parts = [];
-    for (let at = Math.floor(from); at < Math.min(to, many); at++) {
-      const share = Math.min(at + 1, to) - Math.max(at, from);
-      if (share > 1e-9) parts.push([at, share / scale]);
-    }
-    return parts;
-  });
-}
-
-/** For each of `wanted` pixels, the [index, share] of the two of `given` that it lies between. */
-function lines(given, wanted) {
-  return Array.from({ length: wanted }, (_, index) => {
-    const place = Math.min(Math.max(((index + 0.5) * given) / wanted - 0.5, 0), given - 1);
-    const first = Math.floor(place);
-    const share = place - first;
-    return share ? [[first, 1 - share], [first + 1, share]] : [[first, 1]];
-  });
+/** Returns one of the four channels of RGBA bytes. */
+export function planeOf(data, part) {
+  const plane = new Uint8Array(data.length / 4);
+  for (let index = 0; index < plane.length; index++) plane[index] = data[4 * index + part];
+  return plane;
 }
 
 function pngLuma(data) {

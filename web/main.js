@@ -225,33 +225,32 @@ function showBits(sum, sentence) {
   if (sentence) tell(`${sentence} ${sum.toFixed(1)} bits.`);
 }
 
-/** Shows what the code of a place is, on hover and on focus; null: of none. */
+/** Shows what the code of a place is, on hover and on focus; null: that of the palette's place, or of none. */
 function point(place) {
   state.place = place;
-  const code = state.codes?.[place];
-  const shown = place != null && code != null;
-  $("code-patch").hidden = !shown;
+  const at = place ?? (palette.isOpen ? palette.place : null);
+  const code = at == null ? null : state.codes?.[at];
+  const shown = code != null;
   for (const spot of document.querySelectorAll(".spot")) {
     spot.hidden = !shown;
     if (!shown) continue;
-    spot.style.setProperty("left", `${(100 * (place % model.columns)) / model.columns}%`);
-    spot.style.setProperty("top", `${(100 * Math.floor(place / model.columns)) / model.rows}%`);
+    spot.style.setProperty("left", `${(100 * (at % model.columns)) / model.columns}%`);
+    spot.style.setProperty("top", `${(100 * Math.floor(at / model.columns)) / model.rows}%`);
     spot.style.setProperty("width", `${100 / model.columns}%`);
     spot.style.setProperty("height", `${100 / model.rows}%`);
   }
-  $("code-text").textContent = shown ? codeText(place, code) : "";
-  if (shown) paint($("code-patch"), patches[code], model.patchShape());
-}
-
-function codeText(place, code) {
-  const bits = state.bits ? `; ${state.bits[place].toFixed(1)} bits here` : "";
-  return `Code ${code} in ${placeName(place, model.columns)}${bits}. This is what it makes where it stands alone.`;
+  $("code-patch").hidden = $("code-text").hidden = !shown;
+  $("codes-help").hidden = shown;
+  if (!shown) return;
+  const bits = state.bits ? ` It takes ${state.bits[at].toFixed(1)} bits.` : "";
+  $("code-text").textContent =
+    `Code ${code} in ${placeName(at, model.columns)}: this is the middle of an image of that code alone.${bits}`;
+  paint($("code-patch"), patches[code], model.patchShape());
 }
 
 function choose(place) {
-  closePalette();
-  grid.mark(place);
   palette.place = place;
+  grid.mark(place);
   $("palette-title").textContent = `Choose the code of ${placeName(place, model.columns)}`;
   palette.open(state.codes[place]);
 }
@@ -283,6 +282,7 @@ function leavePalette() {
 function closePalette() {
   palette.close();
   grid.mark(null);
+  point(state.place);
 }
 
 function clearRows(kept) {

@@ -2,7 +2,8 @@
  * The drawing pad: strokes of a pointer, kept as lines in the model's pixels, so that they can be drawn anew where a
  * digit of MNIST would lie. An image that is put on the pad stays until the first stroke.
  */
-import { paint, stretch } from "./image.js";
+import { paint, planeOf } from "./image.js";
+import { stretch } from "./stretch.js";
 
 const SHARPNESS = 280; // pixels of the longer side, about
 const PEN = 1 / 12; // of the longer side
@@ -116,8 +117,7 @@ export class Pad {
     const area = this.height * this.width;
     const pixels = new Uint8Array(this.channels * area);
     for (let channel = 0; channel < this.channels; channel++) {
-      const plane = data.filter((_, index) => index % 4 === channel);
-      pixels.set(stretch(plane, [canvas.height, canvas.width], [this.height, this.width]), channel * area);
+      pixels.set(stretch(planeOf(data, channel), [canvas.height, canvas.width], [this.height, this.width]), channel * area);
     }
     return pixels;
   }
