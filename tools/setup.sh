@@ -77,6 +77,23 @@ build_program() {
   grep -q 'Building CXX' "$log" || say "C++ program: already up to date"
 }
 
+# For the tests of the page alone: without them, these tests say that they are skipped.
+install_browser() {
+  local packages=()
+  command -v chromium >/dev/null || packages+=(chromium)
+  command -v chromedriver >/dev/null || packages+=(chromium-driver)
+  command -v npm >/dev/null || packages+=(npm)
+  [ ${#packages[@]} -gt 0 ] || return 0
+  local install="apt-get install -y --no-install-recommends ${packages[*]}"
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing ${packages[*]}"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install >/dev/null && return
+    say "tests of the page: will be skipped, for this failed: $install"
+  else
+    say "tests of the page: will be skipped, for these packages are missing (Debian's names): ${packages[*]}"
+  fi
+}
+
 set_up() {
   [ -w . ] || fail "$PWD cannot be written to, and everything is installed there; copy the checkout to a folder of your own"
   install_packages

@@ -25,7 +25,7 @@ window.addEventListener("unhandledrejection", (event) => {
 async function start() {
   $("not-started").remove();
   if (typeof WebAssembly !== "object") {
-    fault("This browser has no WebAssembly, or it is turned off: the model cannot run here. Any browser since 2021 has it.");
+    fault("This browser has no WebAssembly, or it is turned off: the model cannot run here. Use a current browser.");
     return;
   }
   tell("Loading the model…");
