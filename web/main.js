@@ -135,6 +135,7 @@ async function makePrior() {
   $("complete").addEventListener("click", complete);
   await model.loadPrior();
   $("prior").hidden = false;
+  if (state.codes) weigh(state.number, ""); // of what was drawn in the meantime
 }
 
 /** Opens an image file and shows what becomes of it. */

@@ -5,6 +5,7 @@ codes and a colour for each, the sizes of the prior and its classes, and the bit
 """
 import colorsys
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -160,7 +161,6 @@ def _write_runtime(folder: Path, npm: str) -> None:
 
 
 def _fault(said: bytes) -> str:
-    """Return the last line in which npm says what is wrong."""
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = [line for line in lines if "complete log" not in line and "debug-0.log" not in line]
-    return told[-1] if told else "it says nothing"
+    """Return the line in which npm says what is wrong: the first one that is no number of an error."""
+    lines = (re.sub("^npm (error|ERR!)", "", line).strip() for line in said.decode("utf-8", "replace").splitlines())
+    return next((line for line in lines if line and not re.match("code |errno |syscall ", line)), "it does not say why")

@@ -565,10 +565,10 @@ class TestCommand:
         assert "error: npm is missing, which fetches" in fails(tmp_path / "out", env=environment)
 
     def test_npm_fails(self, fails, tmp_path):
-        says = "echo 'npm error code E404' >&2; echo 'npm error no such package' >&2; exit 1"
+        says = "printf 'npm error %s\\n' 'code E404' '' 'no such package' 'see the log' >&2; exit 1"
         environment = self.with_npm(tmp_path / "bin", says)
         line = fails(tmp_path / "out", env=environment)
-        assert line == "vqvae: error: npm ci cannot install onnxruntime-web: npm error no such package"
+        assert line == "vqvae: error: npm ci cannot install onnxruntime-web: no such package"
 
     def test_folder_is_taken(self, fails, tmp_path):
         (tmp_path / "out").mkdir()
