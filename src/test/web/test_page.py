@@ -580,7 +580,8 @@ class TestCommand:
         assert "cannot be written" in fails(tmp_path / "missing" / "out")
 
     def test_no_model(self, fails, tmp_path):
-        assert "holds no exported model" in fails(tmp_path / "out", "--model", tmp_path)
+        environment = self.with_npm(tmp_path / "bin", "exit 1")
+        assert "holds no exported model" in fails(tmp_path / "out", "--model", tmp_path, env=environment)
 
 
 def test_page_is_found_in_the_wheel_as_in_the_checkout():
