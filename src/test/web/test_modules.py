@@ -93,7 +93,8 @@ def test_settings_out_of_range():
 
 def test_settings():
     typed = {"label": "1", "temperature": ".5", "topK": "3", "seed": "4294967295", "count": "2"}
-    (settings,) = read_settings(typed)
+    settings, likeliest = read_settings(typed, {"temperature": "0"})
+    assert (likeliest["temperature"], likeliest["label"]) == (0, 2)  # of no class
     assert settings == {"label": 1, "temperature": 0.5, "topK": 3, "seed": LAST_SEED, "count": 2}
     command = run("settings.js", "(module, ...both) => module.toCommand(...both)", settings, ["a", "it's b"])
     assert command == (
