@@ -33,7 +33,7 @@ _KMEANS_IMAGES, _KMEANS_PIXELS = 16, 100 << 12  # at least, however many vectors
 _COLUMNS = 8  # images in a picture
 _COLLAPSED = 3
 _ALL_ALIKE = 1.5  # perplexity
-_LEARNING_RATE = 1e-3  # of models that are not named here
+_LEARNING_RATE = 2e-3  # of models that are not named here
 _LEARNING_RATES = {"vqvae_emadl": 4e-3}
 
 
@@ -155,6 +155,7 @@ class Autoencoder:
             recipe.learning_rate_schedule,
             updates,
             recipe.warm_up,
+            recipe.clip,
         )
 
     @property

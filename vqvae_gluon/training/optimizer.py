@@ -1,4 +1,5 @@
 """The optimizer of a training: built from settings, kept in checkpoints, put back."""
+import math
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -12,13 +13,56 @@ from ..errors import VQVAEError
 from .checkpoint import damaged
 
 
+class Trainer(gluon.Trainer):
+    """Gluon's trainer, which shortens gradients whose norm is more than ``clip`` times the usual one; 0: none.
+
+    The usual norm is a moving average, so that ``clip`` means the same for every model, loss and image size: what it
+    stops are the jumps of a codebook, after which Adam would make steps as long as if they were the rule.
+    """
+
+    _DECAY = 0.9
+
+    def __init__(self, parameters: gluon.ParameterDict, optimizer: mx.optimizer.Optimizer, clip: float = 0.0) -> None:
+        super().__init__(parameters, optimizer, kvstore="device", update_on_kvstore=False)
+        self.clip = clip
+        #: The moving average of the norm of an example's gradient; 0 before the first update.
+        self.usual_norm = 0.0
+
+    def step(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
+        """Update all parameters by the gradients of a batch, summed over its examples."""
+        if not self.clip:
+            super().step(batch_size, ignore_stale_grad)
+            return
+        self.allreduce_grads()
+        self.update(batch_size / self._share(batch_size), ignore_stale_grad)
+
+    def _share(self, batch_size: int) -> float:
+        """Return what remains of the gradients, and let their norm enter the average."""
+        gradients = [parameter.list_grad()[0] for parameter in self._params if parameter.grad_req != "null"]
+        squares = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).asnumpy()
+        norm = math.sqrt(squares.sum(dtype=np.float64)) / batch_size
+        if not 0 < norm < math.inf:
+            return 1.0  # a loss that is not finite is told by who measures it
+        limit = self.clip * (self.usual_norm or norm)
+        share = min(1.0, limit / norm)
+        self.usual_norm = self._DECAY * (self.usual_norm or norm) + (1 - self._DECAY) * share * norm
+        return share
+
+
 def build_trainer(
-    model: Block, optimizer: str, learning_rate: float, schedule: str, updates: int, warm_up: float = 0.0
-) -> gluon.Trainer:
+    model: Block,
+    optimizer: str,
+    learning_rate: float,
+    schedule: str,
+    updates: int,
+    warm_up: float = 0.0,
+    clip: float = 0.0,
+) -> Trainer:
     """Return the trainer of a model's parameters.
 
     ``optimizer`` is MXNet's name of it; ``schedule`` is 'constant', or 'cosine': from ``learning_rate`` to zero over
     all ``updates`` of the training. In the first ``warm_up`` of them, a share in [0, 1), the rate rises from zero.
+    ``clip``: see :class:`Trainer`.
     """
     # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
     rising = int(warm_up * updates)
@@ -27,12 +71,8 @@ def build_trainer(
         rise = LRScheduler("linear", base_lr=0, target_lr=learning_rate, niters=rising + 1)
         scheduler = LRSequential([rise, scheduler])
         scheduler.base_lr = learning_rate  # or MXNet prints that it has another
-    return gluon.Trainer(
-        model.collect_params(),
-        mx.optimizer.create(optimizer, learning_rate=learning_rate, lr_scheduler=scheduler),
-        kvstore="device",
-        update_on_kvstore=False,
-    )
+    made = mx.optimizer.create(optimizer, learning_rate=learning_rate, lr_scheduler=scheduler)
+    return Trainer(model.collect_params(), made, clip)
 
 
 def check_batches(examples: int, batch_size: int, devices: int) -> None:
@@ -44,24 +84,30 @@ def check_batches(examples: int, batch_size: int, devices: int) -> None:
         )
 
 
-def optimizer_state(trainer: gluon.Trainer) -> Dict[str, np.ndarray]:
-    """Return the optimizer's arrays as "<parameter index>.<slot>".
+def optimizer_state(trainer: Trainer) -> Dict[str, np.ndarray]:
+    """Return the optimizer's arrays as "<parameter index>.<slot>" and, where it clips, the trainer's "usual_norm".
 
     ``Trainer.save_states`` would pickle them. The private attribute is safe to read: MXNet 1.9.1 is
     the last release. Each device holds the same numbers; the first one speaks.
     """
-    return {
+    arrays = {
         f"{index}.{slot}": array.asnumpy()
         for index, state in trainer._updaters[0].states.items()
         for slot, array in enumerate(_slots(state))
     }
+    return {**arrays, "usual_norm": np.float64(trainer.usual_norm)} if trainer.clip else arrays
 
 
-def restore_optimizer(trainer: gluon.Trainer, arrays: Dict[str, np.ndarray], updates: int, path: Path) -> None:
+def restore_optimizer(trainer: Trainer, arrays: Dict[str, np.ndarray], updates: int, path: Path) -> None:
     """Let a new trainer go on after ``updates`` with the arrays of :func:`optimizer_state`, on every device.
 
     Raises VQVAEError, naming the checkpoint ``path``, if they do not fit.
     """
+    if trainer.clip:
+        saved = arrays.get("usual_norm")
+        if saved is None or saved.shape != () or saved.dtype != np.float64:
+            raise damaged(path)
+        trainer.usual_norm = float(saved)
     # What optimizers have begin_num_update for; they count the updates of each parameter from there.
     trainer.optimizer.begin_num_update = trainer.optimizer.num_update = updates
     for updater, position in zip(trainer._updaters, range(len(trainer._updaters))):

@@ -30,7 +30,7 @@ _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoc
 _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 #: What the recipes of version 0.1 meant, and EMADL means.
-_EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0}
+_EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0, "clip": 0.0}
 _OPTIONAL = ("width", "blocks", "reduced_width", "stride", "decoder", "decoder_width", "emadl")
 # Left out of the JSON text where nothing was asked for: recipes of earlier versions lack them.
 _LATER = ("stride", "background", "classes", "emadl")
@@ -56,12 +56,15 @@ class Recipe(Settings):
     ema_decay: float = setting(0.95, "decay of the codebook's moving averages")
     dead_share: float = setting(0.1, "share of an equal use under which a codebook row is replaced")
     dead_below: float = setting(0.0, "the same as average vectors a batch; the higher of the two counts")
-    beta: float = setting(1.0, "weight of the commitment loss")
+    beta: float = setting(0.25, "weight of the commitment loss")
     reconstruction_loss: str = setting("mse", "squared error or cross-entropy of the numbers of an image")
     reduction: str = setting("mean", "what becomes of the errors of an image's numbers: their mean, or EMADL's sum")
     optimizer: str = setting("adam", "optimizer of encoder and decoder")
     learning_rate: Optional[float] = setting(None, "highest learning rate; null: the model's own")
-    warm_up: float = setting(0.05, "share of the updates in which the learning rate rises from zero")
+    warm_up: float = setting(0.1, "share of the updates in which the learning rate rises from zero")
+    clip: float = setting(
+        2.0, "shorten gradients that are longer than so many times their usual length to that; 0: none"
+    )
     learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
     initializer: str = setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
     output_bias: str = setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
@@ -102,6 +105,7 @@ class Recipe(Settings):
         require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
         require(0 <= (self.learning_rate or 0) < float("inf"), "learning_rate", self.learning_rate, "0 or more")
         require(0 <= self.warm_up < 1, "warm_up", self.warm_up, "in [0, 1)")
+        require(0 <= self.clip < float("inf"), "clip", self.clip, "0 or more")
         sides_fit = len(self.image_size) == 2 and min(self.image_size) >= 1 and max(self.image_size) <= _WIDEST
         require(sides_fit, "image_size", self.image_size, f"two sides from 1 to {_WIDEST}")
 

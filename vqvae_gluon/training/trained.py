@@ -1,12 +1,14 @@
 """What a loop asks of that which it trains: all that differs between one kind of training and another."""
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Protocol, Tuple, Type
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Protocol, Tuple, Type
 
 import numpy as np
-from mxnet import gluon
 from mxnet.gluon import Block
 
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .optimizer import Trainer
 
 
 class Kind(NamedTuple):
@@ -69,7 +71,7 @@ class Trained(Protocol):
     examples: int
     unit: str
     model: Block
-    trainer: gluon.Trainer
+    trainer: "Trainer"
     averages: Optional[Averages]
 
     def start(self, rng: np.random.RandomState) -> None:

@@ -180,12 +180,39 @@ def test_learning_rate_warms_up():
     assert 0 < rising.lr_scheduler(10) < 0.1
 
 
+def test_a_gradient_that_jumps_is_shortened():
+    layers = [nn.Dense(1, in_units=2, use_bias=False, prefix=f"layer{number}_") for number in range(2)]
+    network = nn.HybridSequential()
+    network.add(*layers)
+    network.initialize()
+    trainer = build_trainer(network, "sgd", 1.0, "constant", 10, clip=2.0)
+    gradients = np.random.RandomState(0).randn(6, 2, 1, 2).astype(np.float32)
+    gradients[2] *= 100
+    usual = 0.0
+    for number, gradient in enumerate(gradients):
+        size = 4 if number < 5 else 2  # the sum over the examples of the last batch is as much smaller
+        gradient = gradient * size
+        with autograd.record():
+            products = [(layer.weight.data() * mx.nd.array(values)).sum() for layer, values in zip(layers, gradient)]
+        autograd.backward(products)
+        before = [layer.weight.data().asnumpy() for layer in layers]
+        trainer.step(size)
+        norm = np.sqrt(np.square(gradient.astype(np.float64)).sum()) / size
+        kept = min(norm, 2 * usual) if usual else norm
+        usual = 0.9 * usual + 0.1 * kept if usual else norm
+        for layer, values, old in zip(layers, gradient, before):
+            moved = old - layer.weight.data().asnumpy()
+            np.testing.assert_allclose(moved, values / size * kept / norm, rtol=1e-5, atol=1e-6)
+        assert (kept < norm) == (number == 2)
+    np.testing.assert_allclose(trainer.usual_norm, usual, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings, cause",
     [
         ({"update": "gradient"}, "try --update ema"),
         ({"dead_share": 0.0}, "try --dead-share 0.1"),
-        ({}, "try a higher --beta than 1"),
+        ({}, "try a higher --beta than 0.25"),
         ({"perplexity": 1.1}, "try a lower --learning-rate than 0.004"),
     ],
 )

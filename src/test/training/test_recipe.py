@@ -46,6 +46,7 @@ def test_stride_is_written_where_it_is_asked_for():
         ({"update": "emma"}, "update 'emma' is unknown: choose one of gradient, ema"),
         ({"ema_decay": 1.0}, r"ema_decay was given as 1.0: it must be in \[0, 1\)"),
         ({"learning_rate": float("nan")}, "learning_rate was given as nan"),
+        ({"clip": -1.0}, "clip was given as -1.0: it must be 0 or more"),
         ({"warm_up": 1.0}, r"warm_up was given as 1.0: it must be in \[0, 1\)"),
         ({"dead_share": float("nan")}, "dead_share was given as nan"),
         ({"reduction": "max"}, "reduction 'max' is unknown: choose one of mean, sum"),
@@ -74,7 +75,8 @@ def test_impossible_settings_are_refused_by_name(settings, words):
 @pytest.mark.parametrize("settings", [{"beta": 800.0}, {"beta": 800.0, "dead_below": 2.5, "learning_rate": 0.004}])
 def test_a_recipe_of_version_0_1_means_what_it_meant(settings):
     recipe = Recipe.from_dict(settings)
-    assert (recipe.reduction, recipe.dead_share, recipe.warm_up, recipe.error_weight) == ("sum", 0, 0, 1)
+    assert (recipe.reduction, recipe.error_weight) == ("sum", 1)
+    assert (recipe.dead_share, recipe.warm_up, recipe.clip) == (0, 0, 0)
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
