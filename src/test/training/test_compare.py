@@ -51,7 +51,7 @@ def test_comparison_writes_each_training_each_epoch_and_the_table(recipes, small
         assert row["last_validation_perplexity"] == metrics[-1]["validation_perplexity"]
         loss = sum(
             weight * float(metrics[-1][f"validation_{term}"])
-            for term, weight in (("reconstruction", 1 / 64), ("commitment", 1), ("codebook", 1))
+            for term, weight in (("reconstruction", 1 / 64), ("commitment", 0.25), ("codebook", 1))
         )
         assert math.isclose(float(row["last_validation_loss"]), loss, rel_tol=1e-9)
         assert int(row["updates"]) == 2 * math.ceil(400 / 64)
