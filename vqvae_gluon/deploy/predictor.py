@@ -4,13 +4,13 @@ from typing import Iterator, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
 
 from ..background import parse_background
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
 from .artifacts import CODEBOOK, find_model
+from .executor import Executor
 
 File = Union[str, Path]
 Images = Union[File, Sequence[File], np.ndarray]
@@ -19,7 +19,8 @@ Images = Union[File, Sequence[File], np.ndarray]
 class Predictor:
     """Encode, decode and reconstruct images with an exported model.
 
-    Batches are cut into pieces of ``batch_size``; the results do not depend on it.
+    Batches are cut into pieces of ``batch_size``; the results do not depend on it. Several threads may use one
+    predictor, of which one at a time computes; where they are to compute at once, give each its own.
 
     >>> predictor = Predictor()
     >>> codes = predictor.encode("digit.png")      # (1, 7, 7) int64 in [0, 64)
@@ -81,8 +82,8 @@ class Predictor:
                 f"{folder.path}: the decoder makes images of {decoder.output_shape('data')}, "
                 f"the encoder takes {self.image_shape}; they are from different models"
             )
-        self._encoder = encoder.network(ctx, "codes")
-        self._decoder = decoder.network(ctx, "data")
+        self._encoder = Executor(encoder, ctx, "codes")
+        self._decoder = Executor(decoder, ctx, "data")
 
     def encode(self, images: Images) -> np.ndarray:
         """Return the codes (N, h, w), int64 in [0, K), of N images.
@@ -91,7 +92,7 @@ class Predictor:
         [0, 1]. Raises VQVAEError for an unreadable file, another shape, type or range.
         """
         images = self._as_images(images)
-        codes = [self._run(self._encoder, _to_input(piece)) for piece in self._pieces(images)]
+        codes = [self._encoder(_to_input(piece))[0] for piece in self._pieces(images)]
         return np.concatenate(codes).astype(np.int64)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
@@ -100,18 +101,12 @@ class Predictor:
         Raises VQVAEError for another shape, or codes that are not integers in [0, K).
         """
         codes = self.as_codes(codes)
-        images = [
-            self._run(self._decoder, self.codebook[piece].transpose(0, 3, 1, 2)) for piece in self._pieces(codes)
-        ]
-        return np.concatenate(images)
+        rows = (self.codebook[piece].transpose(0, 3, 1, 2) for piece in self._pieces(codes))
+        return np.concatenate([self._decoder(encoding)[0] for encoding in rows])
 
     def reconstruct(self, images: Images) -> np.ndarray:
         """Return ``decode(encode(images))``, (N, C, H, W) float32 in [0, 1]."""
         return self.decode(self.encode(images))
-
-    def _run(self, network: gluon.SymbolBlock, piece: np.ndarray) -> np.ndarray:
-        # Without the copy that mx.nd.array makes.
-        return network(mx.nd.from_numpy(np.ascontiguousarray(piece)).as_in_context(self.ctx)).asnumpy()
 
     def _pieces(self, array: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(array), self.batch_size):

@@ -23,6 +23,7 @@ from ..sampling import (
     seed_fault,
 )
 from .artifacts import STEP, Component, Inputs, codebook_digest, find_model
+from .executor import Executor
 from .predictor import File, Predictor
 
 #: A class by its name, or several, one for each image; nothing for none.
@@ -69,7 +70,7 @@ class Sampler:
                 f"{step.symbol_file}: names {len(self.classes)} classes, the prior has {self.size.num_classes}"
             )
         self._ctx = ctx
-        self._step = step.network(ctx)
+        self._step = Executor(step, ctx)
         self._rows = (FEW, MANY) if agree(self.step, self.size) else (MANY,)
         self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
 
@@ -150,9 +151,7 @@ class Sampler:
 
     def step(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
         """Compute one place, see :class:`vqvae_gluon.nn.prior.PriorStep` for the inputs and what is returned."""
-        # A view: MXNet forbids writing to an array that it has been lent.
-        arrays = (mx.nd.from_numpy(np.ascontiguousarray(values).view()).as_in_context(self._ctx) for values in inputs)
-        return [head.asnumpy() for head in self._step(*arrays)]
+        return self._step(*inputs)
 
     def _check_model(self, step: Component) -> None:
         """Raise VQVAEError unless the prior's codes are rows of the model's codebook."""

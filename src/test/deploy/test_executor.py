@@ -1,0 +1,116 @@
+"""The executor of Python: the bits of Gluon's blocks for whatever a network is made of, alone or from many threads."""
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from conftest import DIGITS, random_images
+from networks import TAILS, export_tail
+from vqvae_gluon import Predictor, get_model, to_bytes
+from vqvae_gluon.data import load_dataset, to_unit
+from vqvae_gluon.deploy.artifacts import find_model
+from vqvae_gluon.deploy.executor import Executor, is_fusible
+
+
+def load(folder, part):
+    found = find_model(folder)
+    return found.load(getattr(found, part))
+
+
+def test_three_ways_to_run_a_model_agree_on_all_test_digits():
+    """By executors, by Gluon's blocks of the exported files, and by the zoo's model with their parameters."""
+    predictor, model = Predictor(), get_model("vqvae_emadl", pretrained=True)
+    encoder, decoder = load(None, "encoder").network(mx.cpu(), "encoding"), load(None, "decoder").network(mx.cpu())
+    model.hybridize(static_alloc=True, static_shape=True)
+    images = load_dataset("mnist").test.images
+    assert len(images) == 10_000
+    for start in range(0, len(images), 500):
+        batch = to_unit(images[start : start + 500])
+        ours = predictor.reconstruct(batch).tobytes()
+        assert decoder(encoder(mx.nd.array(batch))).asnumpy().tobytes() == ours
+        assert model(mx.nd.array(batch)).reconstruction.asnumpy().tobytes() == ours
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+@pytest.mark.parametrize("part", ["decoder", "encoder"])
+def test_whatever_a_network_is_made_of_no_bit_changes(part, tail, tmp_path):
+    component = load(export_tail(part, tail, tmp_path), part)
+    head = {"encoder": "codes", "decoder": "data"}[part]
+    executor, block = Executor(component, head=head), component.network(mx.cpu(), head)
+    for count in (1, 3, 1):
+        inputs = np.random.RandomState(count).rand(count, *component.input_shape).astype(np.float32)
+        assert executor(inputs)[0].tobytes() == block(mx.nd.array(inputs)).asnumpy().tobytes()
+
+
+def test_all_heads_come_in_their_order():
+    component = load(None, "encoder")
+    images = to_unit(random_images(2))
+    for ours, theirs in zip(Executor(component)(images), component.network(mx.cpu())(mx.nd.array(images))):
+        assert ours.tobytes() == theirs.asnumpy().tobytes()
+
+
+def test_the_shipped_networks_are_fused():
+    for part, head in (("encoder", "codes"), ("decoder", "data")):
+        fused = Executor(load(None, part), head=head)._symbol.tojson()
+        assert fused.count('"_sg_mkldnn_conv"') >= (3 if part == "encoder" else 2)
+
+
+def graph(*operators):
+    """Return a convolution that operators read, each a name and what it reads by number, as a graph."""
+    nodes = [{"op": "null", "inputs": []}, {"op": "Convolution", "inputs": [[0, 0, 0]]}]
+    for name, kind, *sources in operators:
+        nodes.append({"op": name, "attrs": {"act_type": kind}, "inputs": [[source, 0, 0] for source in sources]})
+    return {"nodes": nodes, "heads": [[len(nodes) - 1, 0, 0]]}
+
+
+def test_what_fusion_would_change_is_left():
+    assert is_fusible(graph(("Activation", "relu", 1))) and is_fusible(graph(("Activation", "tanh", 1)))
+    assert not is_fusible(graph(("Activation", "sigmoid", 1)))
+    assert not is_fusible(graph(("LeakyReLU", "leaky", 1)))
+    assert not is_fusible(graph(("Activation", "relu", 1), ("elemwise_add", None, 1, 2)))
+    read_by_a_head = graph(("Activation", "relu", 1))
+    read_by_a_head["heads"].append([1, 0, 0])
+    assert not is_fusible(read_by_a_head)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one predictor", "a predictor each"])
+def test_eight_threads(shared):
+    images = to_unit(random_images(64))
+    one = Predictor()
+    expected = [to_bytes(one.reconstruct(images[start : start + 8])).tobytes() for start in range(0, 64, 8)]
+    predictors = [one if shared else Predictor() for _ in range(8)]
+
+    def work(number):
+        """Reconstruct the same images again and again, by batches of different sizes."""
+        mine = images[8 * number : 8 * number + 8]
+        found = set()
+        for turn in range(12):
+            pieces = np.split(mine, [turn % 7 + 1])
+            found.add(b"".join(to_bytes(predictors[number].reconstruct(piece)).tobytes() for piece in pieces))
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [{one} for one in expected]
+
+
+def test_few_batch_sizes_stay_bound():
+    executor = Executor(load(None, "encoder"), head="codes")
+    for count in (*range(1, 12), 3, 3):
+        executor(np.zeros((count, 1, 28, 28), np.float32))
+    assert list(executor._bound) == [9, 10, 11, 3]
+
+
+def test_nothing_is_said_and_the_environment_stays():
+    script = (
+        "import os; from vqvae_gluon import Predictor, Sampler; before = dict(os.environ); "
+        f"Predictor().reconstruct({str(DIGITS[3])!r}); Sampler().sample(2); assert dict(os.environ) == before"
+    )
+    for more in ({}, {"MXNET_SUBGRAPH_BACKEND": "NONE"}):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MXNET_")}
+        result = subprocess.run([sys.executable, "-c", script], env={**clean, **more}, capture_output=True, check=False)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == b"" and (result.stderr == b"" or more), result.stderr

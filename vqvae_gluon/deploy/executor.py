@@ -1,0 +1,124 @@
+"""An exported network bound to its weights: the twin of the C++ class of this name, with the same bits.
+
+MXNet's own executors run it, not Gluon's blocks, which take twice as long to call. As in C++ each convolution and the
+activation after it become one operator, and nothing else does: MXNet fuses a convolution also with BatchNorm, which
+changes bits, with an addition, which overwrites what others still read, and where something else reads it, which then
+gets the activation.
+"""
+import contextlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from typing import Dict, Iterator, List, Optional
+
+import mxnet as mx
+import numpy as np
+
+from .artifacts import Component
+
+#: Batch sizes for which a network stays bound, the last used ones: full pieces, and the rest of a few calls.
+_KEPT = 4
+_BACKEND, _QUIET = "MXNET_SUBGRAPH_BACKEND", "MXNET_SUBGRAPH_VERBOSE"
+#: What MXNet's fusion says of operators that are more than a convolution and its activation.
+_MORE = ('"with_bn"', '"with_sum"', '"_sg_mkldnn_fully_connected"')
+
+_binding = threading.Lock()  # of the environment, which all threads share
+
+
+class Executor:
+    """Runs a network up to one of its heads, or all of them, for any number of examples.
+
+    Any thread may call it; one at a time computes, the others wait.
+
+    Parameters
+    ----------
+    component : Component
+        The network.
+    ctx : mx.Context
+        The device. Only on the CPU is anything fused.
+    head : str, optional
+        The only output that is wanted; the operators for the others are left out.
+    """
+
+    def __init__(self, component: Component, ctx: mx.Context = mx.cpu(), head: Optional[str] = None) -> None:
+        self._ctx, self._inputs = ctx, component.inputs
+        symbol = component.symbol.get_internals()[f"{head}_output"] if head else component.symbol
+        self._symbol = _fused(symbol) if ctx.device_type == "cpu" and _BACKEND not in os.environ else symbol
+        wanted = {*symbol.list_arguments(), *symbol.list_auxiliary_states()}
+        arrays = ((name.partition(":")[2], array) for name, array in component.parameters.items())
+        self._weights = {name: array.as_in_context(ctx) for name, array in arrays if name in wanted}
+        self._bound: OrderedDict[int, mx.executor.Executor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, *inputs: np.ndarray) -> List[np.ndarray]:
+        """Return the head, or all of them, for inputs in the order of the component's, each float32 (N, ...)."""
+        with self._lock:
+            bound = self._bind(len(inputs[0]))
+            for name, values in zip(self._inputs, inputs):
+                bound.arg_dict[name]._sync_copyfrom(values)
+            bound.forward(is_train=False)
+            return [output.asnumpy() for output in bound.outputs]
+
+    def _bind(self, count: int) -> mx.executor.Executor:
+        """Return the network bound for ``count`` examples; the weights are the same for all counts."""
+        if count in self._bound:
+            self._bound.move_to_end(count)
+            return self._bound[count]
+        while len(self._bound) >= _KEPT:
+            self._bound.popitem(last=False)
+        inputs = {name: mx.nd.zeros((count, *shape[1:]), self._ctx) for name, shape in self._inputs.items()}
+        arrays = {**self._weights, **inputs}
+        given = {name: arrays[name] for name in self._symbol.list_arguments()}
+        states = {name: arrays[name] for name in self._symbol.list_auxiliary_states()}
+        with _binding, _fusing_nothing():
+            self._bound[count] = self._symbol.bind(self._ctx, given, grad_req="null", aux_states=states)
+        return self._bound[count]
+
+
+def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Return a graph with each convolution and the activation after it as one operator; the same where it cannot be."""
+    if not is_fusible(json.loads(symbol.tojson())):
+        return symbol
+    try:
+        fused = symbol.get_backend_symbol("MKLDNN")
+    except mx.MXNetError:  # MXNet built without oneDNN
+        return symbol
+    text = fused.tojson()
+    is_same = fused.list_outputs() == symbol.list_outputs() and not any(more in text for more in _MORE)
+    return fused if is_same else symbol
+
+
+def is_fusible(graph: Dict) -> bool:
+    """Tell whether fusing the convolutions of a graph, as MXNet would, leaves its numbers."""
+    nodes = graph["nodes"]
+    entries = [entry for node in nodes for entry in node["inputs"]] + graph["heads"]
+    readers = [0] * len(nodes)
+    for source, *_ in entries:
+        readers[source] += 1
+    for node in nodes:
+        for source, *_ in node["inputs"]:
+            if nodes[source]["op"] != "Convolution":
+                continue
+            if node["op"] in ("LeakyReLU", "clip"):
+                return False
+            # The sigmoid of a fused convolution has other bits than the operator alone.
+            kind = node.get("attrs", {}).get("act_type")
+            if node["op"] == "Activation" and (kind not in ("relu", "tanh") or readers[source] > 1):
+                return False
+    return True
+
+
+@contextlib.contextmanager
+def _fusing_nothing() -> Iterator[None]:
+    """Keep MXNet from fusing all it can when it binds a graph, and from saying so; unless the user asked for it."""
+    before = {name: os.environ.get(name) for name in (_BACKEND, _QUIET)}
+    # The backend called "default" fuses the operators that it is given, which are none.
+    os.environ.setdefault(_BACKEND, "default")
+    os.environ.setdefault(_QUIET, "0")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
