@@ -31,6 +31,7 @@ from . import (
     export,
     export_onnx,
     generate,
+    merge,
     page,
     prior,
     reconstruct,
@@ -41,7 +42,7 @@ from .common import tell
 
 # In the order of --help.
 _COMMANDS = (
-    *(train, compare, evaluate, encode, decode, reconstruct),
+    *(train, compare, evaluate, encode, merge, decode, reconstruct),
     *(export, export_onnx, page, check, prior, generate, score),
 )
 

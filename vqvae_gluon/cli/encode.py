@@ -1,6 +1,7 @@
 """``vqvae encode``: from images to codes."""
 import argparse
 from pathlib import Path
+from typing import Tuple
 
 from ..errors import VQVAEError
 from ..runtime import quiet_libraries
@@ -14,6 +15,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "image", metavar="IMAGE", help=IMAGE_HELP + "; with -o a folder of such, or an .npy array (N, C, H, W)"
     )
     encode.add_argument("-o", "--output", metavar="CODES.npz", help="write the codes of many images to this file")
+    encode.add_argument(
+        "--shard",
+        metavar="I/N",
+        type=_shard,
+        help="with -o: only part I, from 1, of N; 'vqvae merge' makes one file of all parts",
+    )
     encode.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     add_image_flags(encode)
     encode.set_defaults(run=run)
@@ -26,6 +33,8 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         _encode_many(options)
         return
+    if options.shard:
+        raise VQVAEError("--shard encodes a part of many images: add -o CODES.npz")
     if Path(options.image).is_dir() or options.image.endswith(".npy"):
         raise VQVAEError(f"{options.image}: holds many images; add -o CODES.npz to write their codes to a file")
     model = predictor(options)
@@ -40,5 +49,12 @@ def _encode_many(options: argparse.Namespace) -> None:
     if not options.output.endswith(".npz"):
         raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
     with quiet_libraries():
-        count = encode_to_file(predictor(options), options.image, options.output)
+        count = encode_to_file(predictor(options), options.image, options.output, options.shard)
     print_text(f"{options.output}: codes of {count} images")
+
+
+def _shard(text: str) -> Tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in (number, count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part I/N such as 1/4")
+    return int(number), int(count)

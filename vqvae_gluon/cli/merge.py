@@ -1,0 +1,23 @@
+"""``vqvae merge``: the parts of a sharded encoding as one file."""
+import argparse
+
+from ..errors import VQVAEError
+from .common import print_text
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    merge = commands.add_parser("merge", help="make one file of the parts of 'vqvae encode --shard'")
+    merge.add_argument("parts", metavar="PART.npz", nargs="+", help="all parts, in any order")
+    merge.add_argument("-o", "--output", metavar="CODES.npz", required=True, help="the file to write")
+    merge.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Merge the parts."""
+    from ..deploy.merge import merge
+
+    if not options.output.endswith(".npz"):
+        raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
+    count = merge(options.parts, options.output)
+    print_text(f"{options.output}: codes of {count} images")

@@ -1,0 +1,161 @@
+"""A file of many images' codes: an ``.npz`` without compression, read and written a piece at a time.
+
+``codes`` (N, h, w), unsigned integers of the smallest sufficient type; ``codebook``, the SHA-256 of the codebook that
+made them; for a folder of images ``names`` (N,), their paths below it as bytes; and for a part of the images ``shard``,
+its number from 1, how many there are, and how many images all of them have together.
+"""
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, Iterator, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ..errors import VQVAEError
+from ..files import DAMAGES
+
+File = Union[str, Path]
+
+_LONGEST_NAME = 1 << 16  # bytes; the system's own limit is 4,096
+
+
+class Shard(NamedTuple):
+    """Part ``number``, from 1, of ``count`` parts of ``images`` images."""
+
+    number: int
+    count: int
+    images: int
+
+    def bounds(self) -> Tuple[int, int]:
+        """Return where it begins and ends among all images."""
+        return self.images * (self.number - 1) // self.count, self.images * self.number // self.count
+
+
+class Member(NamedTuple):
+    """One array of an archive, open at its first value."""
+
+    stream: BinaryIO
+    shape: Tuple[int, ...]
+    dtype: np.dtype
+
+    def rows(self, count: int) -> np.ndarray:
+        """Return the next ``count`` rows; raise ValueError if there are fewer."""
+        shape = (count, *self.shape[1:])
+        content = self.stream.read(int(np.prod(shape)) * self.dtype.itemsize)
+        return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+class CodesArchive:
+    """A file of codes, opened and checked; raises VQVAEError where it is missing, damaged or something else."""
+
+    def __init__(self, path: File) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(str(path))
+        except FileNotFoundError:
+            raise VQVAEError(f"{path}: no such file") from None
+        except DAMAGES:
+            raise self.damaged() from None
+        codes = self._open("codes", "u", 3)
+        #: The number of images, the (h, w) of their codes, and the type of these.
+        self.count, *grid = codes.shape
+        self.codes_shape, self.kind = tuple(grid), codes.dtype
+        #: The SHA-256 of the codebook.
+        self.codebook = self._open("codebook", "S", 0).stream.read(64).decode("ascii", "replace")
+        self.has_names = "names.npy" in self._archive.namelist()
+        #: Which part of the images it has; nothing for all.
+        self.shard = self._read_shard() if "shard.npy" in self._archive.namelist() else None
+
+    def __enter__(self) -> "CodesArchive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    def codes(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the codes (n, h, w) of up to ``size`` images."""
+        yield from self._pieces(self._open("codes", "u", 3), size)
+
+    def names(self, size: int) -> Iterator[bytes]:
+        """Yield the name of each image of a folder, reading ``size`` at a time."""
+        member = self._open("names", "S", 1)
+        if member.shape != (self.count,) or member.dtype.itemsize > _LONGEST_NAME:
+            raise self.damaged()
+        for names in self._pieces(member, size):
+            yield from map(bytes, names)
+
+    def damaged(self) -> VQVAEError:
+        """Return the error that says so."""
+        return VQVAEError(f"{self.path}: is damaged or no file of 'vqvae encode ... -o'")
+
+    def _pieces(self, member: Member, size: int) -> Iterator[np.ndarray]:
+        for start in range(0, self.count, size):
+            try:
+                yield member.rows(min(size, self.count - start))
+            except DAMAGES:
+                raise self.damaged() from None
+
+    def _read_shard(self) -> Shard:
+        member = self._open("shard", "u", 1)
+        try:
+            shard = Shard(*map(int, member.rows(3)))
+        except DAMAGES:
+            raise self.damaged() from None
+        start, end = shard.bounds() if 1 <= shard.number <= shard.count <= shard.images else (0, -1)
+        if end - start != self.count:
+            raise self.damaged()
+        return shard
+
+    def _open(self, name: str, kind: str, axes: int) -> Member:
+        try:
+            stream = self._archive.open(f"{name}.npy")
+            if npy.read_magic(stream) != (1, 0):
+                raise self.damaged()
+            shape, columns_first, dtype = npy.read_array_header_1_0(stream)
+        except DAMAGES:
+            raise self.damaged() from None
+        if dtype.kind != kind or len(shape) != axes or columns_first or not dtype.itemsize or 0 in shape:
+            raise self.damaged()
+        return Member(stream, shape, dtype)
+
+
+class Archived(NamedTuple):
+    """What is written to a file of codes.
+
+    ``codes`` are the bytes of (count, h, w) integers of a ``kind``, in pieces; ``names``, if there are any, bytes that
+    are padded to the ``longest``.
+    """
+
+    codebook: str
+    kind: np.dtype
+    count: int
+    codes_shape: Tuple[int, int]
+    codes: Iterator[bytes]
+    longest: int = 0
+    names: Iterator[bytes] = iter(())
+    shard: Optional[Shard] = None
+
+
+def write_archive(file: BinaryIO, what: Archived) -> None:
+    """Write a file of codes: equal codes and names make equal files."""
+    with zipfile.ZipFile(file, "w") as archive:
+        _add(archive, "codebook", np.dtype("S64"), (), iter([what.codebook.encode()]))
+        _add(archive, "codes", what.kind, (what.count, *what.codes_shape), what.codes)
+        if what.longest:
+            padded = (name.ljust(what.longest, b"\0") for name in what.names)
+            _add(archive, "names", np.dtype(f"S{what.longest}"), (what.count,), padded)
+        if what.shard:
+            _add(archive, "shard", np.dtype("<u8"), (3,), iter([np.array(what.shard, "<u8").tobytes()]))
+
+
+def write_array_header(file: BinaryIO, dtype: np.dtype, shape: Tuple[int, ...]) -> None:
+    """Write what comes before the numbers of an ``.npy`` array."""
+    npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+
+
+def _add(archive: zipfile.ZipFile, name: str, dtype: np.dtype, shape: Tuple[int, ...], chunks: Iterator[bytes]) -> None:
+    # The date is fixed: equal codes make equal files.
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        write_array_header(member, dtype, shape)
+        for chunk in chunks:
+            member.write(chunk)

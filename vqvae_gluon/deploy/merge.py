@@ -1,0 +1,65 @@
+"""The parts of ``vqvae encode --shard`` as one file of codes: complete, in order, of one model."""
+from contextlib import ExitStack
+from typing import Iterator, List, Sequence
+
+from ..errors import VQVAEError
+from ..files import writing
+from .codes_archive import Archived, CodesArchive, File, write_archive
+
+_PIECE = 1 << 12  # images that are in memory at once
+
+
+def merge(parts: Sequence[File], output: File) -> int:
+    """Write the codes of all parts, given in any order, to one file; return the number of images.
+
+    The file is, byte for byte, what encoding everything at once would have made.
+
+    Raises
+    ------
+    VQVAEError
+        If a part is missing, there twice, damaged, no part, or of other images or another model than the first one;
+        ``output`` is then left as it was.
+    """
+    with ExitStack() as stack:
+        archives = [stack.enter_context(CodesArchive(path)) for path in parts]
+        archives = _in_order(archives)
+        first = archives[0]
+        count = sum(archive.count for archive in archives)
+        with writing(output) as file:
+            codes = (piece.tobytes() for archive in archives for piece in archive.codes(_PIECE))
+            longest = max(len(name) for name in _names(archives)) if first.has_names else 0
+            about = (first.codebook, first.kind, count, first.codes_shape)
+            write_archive(file, Archived(*about, codes, longest, _names(archives)))
+    return count
+
+
+def _names(archives: Sequence[CodesArchive]) -> Iterator[bytes]:
+    for archive in archives:
+        yield from archive.names(_PIECE)
+
+
+def _in_order(archives: Sequence[CodesArchive]) -> List[CodesArchive]:
+    """Return the parts in their order; raise VQVAEError unless they are all there and belong together."""
+    if not archives:
+        raise VQVAEError("no part was given: give all files of one 'vqvae encode --shard'")
+    first = archives[0]
+    found = {}
+    for archive in archives:
+        if archive.shard is None:
+            raise VQVAEError(f"{archive.path}: is no part but whole: it was not made with --shard")
+        if archive.codebook != first.codebook:
+            raise VQVAEError(f"{archive.path}: was made with another model than {first.path}")
+        same = (archive.shard[1:], archive.codes_shape, archive.kind, archive.has_names)
+        if same != (first.shard[1:], first.codes_shape, first.kind, first.has_names):
+            raise VQVAEError(
+                f"{archive.path}: is one of {archive.shard.count} parts of {archive.shard.images} images, {first.path} "
+                f"one of {first.shard.count} parts of {first.shard.images}: they do not belong together"
+            )
+        number = archive.shard.number
+        if number in found:
+            raise VQVAEError(f"{archive.path} and {found[number].path} are both part {number} of {archive.shard.count}")
+        found[number] = archive
+    missing = [str(number) for number in range(1, first.shard.count + 1) if number not in found]
+    if missing:
+        raise VQVAEError(f"of {first.shard.count} parts these are missing: {', '.join(missing)}")
+    return [found[number] for number in sorted(found)]
