@@ -15,6 +15,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import onnxruntime
@@ -32,7 +33,7 @@ class Model:
         if name not in self._sessions:
             path = self._folder / f"{name}.onnx"
             if not path.is_file():
-                sys.exit(f"onnx_runtime.py: error: {path}: no such file; vqvae export-onnx writes it")
+                fail(f"{path}: no such file; vqvae export-onnx writes it")
             self._sessions[name] = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return self._sessions[name]
 
@@ -72,6 +73,12 @@ class Model:
         return codes.reshape(count, height, width)
 
 
+def fail(message: str) -> NoReturn:
+    """End the program with one line on standard error."""
+    print(f"onnx_runtime.py: error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
     """Return the codes (N,) that random numbers (N,) in [0, 1) choose by probabilities (N, K)."""
     if temperature == 0:
@@ -91,7 +98,7 @@ def read_png(path: str, shape: "tuple[int, int, int]") -> np.ndarray:
     wanted = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[16:29] != wanted:
         kind = {1: "gray", 3: "colour"}[channels]
-        sys.exit(f"onnx_runtime.py: error: {path}: give a PNG file, {width}x{height}, {kind}, 8 bits, not interlaced")
+        fail(f"{path}: give a PNG file, {width}x{height}, {kind}, 8 bits, not interlaced")
     place, packed = 8, b""
     while place < len(content):
         (length,), kind = struct.unpack_from(">I", content, place), content[place + 4 : place + 8]
@@ -133,23 +140,30 @@ def side_by_side(images: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Run one of the three commands."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     encode, decode, generate = (commands.add_parser(name) for name in ("encode", "decode", "generate"))
     for command in (encode, decode, generate):
         command.add_argument("model", type=Path, help="folder of vqvae export-onnx")
-    encode.add_argument("image")
+    encode.add_argument("image", help="a PNG file of the model's size")
     decode.add_argument("codes", help="a file of codes, or - for standard input")
     for command in (decode, generate):
         command.add_argument("output", help="a PNG file")
     generate.add_argument("--class", dest="label", help="name of a class; default: any")
-    generate.add_argument("--count", type=int, default=1)
-    generate.add_argument("--seed", type=int, default=0)
-    generate.add_argument("--temperature", type=float, default=1.0)
-    generate.add_argument("--top-k", type=int, default=0)
+    generate.add_argument("--count", type=int, default=1, help="images, side by side (default: 1)")
+    generate.add_argument("--seed", type=int, default=0, help="from 0 to 2^32 - 1 (default: 0)")
+    generate.add_argument("--temperature", type=float, default=1.0, help="0: always the likeliest code (default: 1)")
+    generate.add_argument("--top-k", type=int, default=0, help="draw among so many likeliest codes (default: all)")
     options = parser.parse_args()
-    model = Model(options.model)
+    try:
+        run(options, Model(options.model))
+    except (OSError, ValueError, zlib.error) as error:
+        fail(str(error))
+
+
+def run(options: argparse.Namespace, model: Model) -> None:
+    """Run one of the three commands."""
     if options.command == "encode":
         image = read_png(options.image, tuple(model.session("encoder").get_inputs()[0].shape[1:]))
         for row in model.encode(image[None])[0]:
@@ -158,9 +172,14 @@ def main() -> None:
     if options.command == "decode":
         numbers = np.loadtxt(sys.stdin if options.codes == "-" else options.codes, np.int64, ndmin=2)
         codes = numbers.reshape(-1, *model.session("decoder").get_inputs()[0].shape[1:])
+        if not numbers.size or codes.min() < 0:
+            fail(f"{options.codes}: give codes, which are 0 or more")
     else:
+        heat, known = options.temperature, model.session("prior").get_outputs()[0].shape[1]
+        if not (heat == 0 or 1e-3 <= heat <= 1e3) or options.count < 1 or not 0 <= options.top_k <= known:
+            fail(f"give a temperature of 0 or from 0.001 to 1000, a count of 1 or more, a top-k from 0 to {known}")
         if options.label is not None and options.label not in model.classes:
-            sys.exit(f"onnx_runtime.py: error: class {options.label} is unknown: choose one of {model.classes}")
+            fail(f"class {options.label} is unknown: the model has {', '.join(model.classes) or 'none'}")
         label = len(model.classes) if options.label is None else model.classes.index(options.label)
         codes = model.generate(options.count, label, options.seed, options.temperature, options.top_k)
     write_png(options.output, side_by_side(model.decode(codes)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
 
 from .errors import VQVAEError
+from .runtime import stop_if_asked
 
 _LONGEST = 1 << 28  # bytes that are read from a pipe or a device, which may have no end
 
@@ -86,6 +87,8 @@ def new_folder(path: Union[str, Path]) -> Iterator[Path]:
 
     If the block fails, nothing is left behind. Raises VQVAEError if the folder is taken or cannot be written.
     """
+    if not str(path):
+        raise VQVAEError("the name of the folder to write is empty: give a new or an empty folder")
     folder = Path(path).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise VQVAEError(f"{path}: is there already; give a new or an empty folder")
@@ -94,6 +97,7 @@ def new_folder(path: Union[str, Path]) -> Iterator[Path]:
             staged = Path(temporary) / "folder"
             staged.mkdir()
             yield staged
+            stop_if_asked()
             if folder.exists():
                 folder.rmdir()
             staged.rename(folder)

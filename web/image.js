@@ -13,7 +13,7 @@ export class ImageFault extends Error {}
 /** Returns { pixels, note } of an image file for a model of images [channels, height, width]. */
 export async function readImage(file, [channels, height, width]) {
   if (file.size > MOST_BYTES) throw new ImageFault(`${file.name} has ${file.size} bytes: more than ${MOST_BYTES} are not read.`);
-  const bytes = new Uint8Array(await file.arrayBuffer());
+  const bytes = await contentOf(file);
   const kind = checkHeader(bytes, file.name);
   const { data, size } = await decoded(new Blob([bytes], { type: `image/${kind}` }), file.name);
   const [luma, note] = [kind === "bmp" ? bmpLuma : pngLuma, flatten(data)];
@@ -21,6 +21,14 @@ export async function readImage(file, [channels, height, width]) {
   const pixels = new Uint8Array(channels * height * width);
   planes.forEach((plane, index) => pixels.set(stretch(plane, size, [height, width]), index * height * width));
   return { pixels, note };
+}
+
+async function contentOf(file) {
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch {
+    throw new ImageFault(`${file.name} cannot be read: give an image file, not a folder.`);
+  }
 }
 
 /** Paints an image of [channels, height, width] bytes on a canvas, which takes its size. */

@@ -94,7 +94,7 @@ async function makeCodes() {
   grid = new CodesGrid($("codes"), about.codes, about.colours, {
     pick: choose,
     point,
-    clear: (place) => model.prior && clearRows(place / model.columns),
+    clear: (place) => clearRows(place / model.columns),
   });
   palette = new Palette($("palette"), $("swatches"), about.colours, patches, model.patchShape(), {
     try: (code) => palette.isOpen && tryCode(code),
@@ -123,6 +123,7 @@ async function makeExamples() {
 
 async function makePrior() {
   const { classes } = model.about.prior;
+  $("command-model").hidden = model.about.isOwn;
   classes.forEach((name, label) => $("class").add(new Option(name, label)));
   $("class-label").hidden = !classes.length;
   for (let row = 0; row < model.rows; row++) $("keep").add(new Option(row, row));
@@ -142,6 +143,7 @@ async function makePrior() {
 async function open(file) {
   try {
     const { pixels, note } = await readImage(file, model.about.image);
+    hideResults();
     pad.show(pixels);
     await look(pixels, `${file.name} is shown. ${note}`.trim());
   } catch (error) {
@@ -287,8 +289,10 @@ function closePalette() {
 }
 
 function clearRows(kept) {
+  if (!model.prior) return tell("This model has no prior, which would complete cleared rows.");
   if (!state.codes) return tell("There are no codes yet: draw something, or generate an image.");
   closePalette();
+  hideResults();
   $("keep").value = Math.min(kept, model.rows - 1);
   const codes = state.codes.map((code, place) => (place < kept * model.columns ? code : null));
   return show(codes, `Kept the first ${kept} of ${model.rows} rows.`);
@@ -323,7 +327,7 @@ async function draw(given) {
     const decoded = await current(number, model.decode(images));
     if (!given.length) forget();
     $("command").hidden = given.length > 0;
-    $("command").querySelector("code").textContent = toCommand(settings, model.about.prior.classes);
+    $("command").querySelector("code").textContent = toCommand(settings, model.about.prior.classes, model.about.isOwn);
     showResults(images, decoded);
     await show(images[0], given.length ? "Completed." : `Generated with seed ${settings.seed}.`);
   } catch (error) {
@@ -349,9 +353,15 @@ function showResults(images, decoded) {
 /** Empties the pad and what the model has seen. */
 function forget() {
   closePalette();
+  hideResults();
   pad.clear();
   state.pixels = null;
   paint($("input"), new Uint8Array(model.about.image.reduce((a, b) => a * b)), model.about.image);
+}
+
+/** Hides the new images, and the command that makes them: something else is shown. */
+function hideResults() {
+  $("results").hidden = $("command").hidden = true;
 }
 
 function priorSize() {

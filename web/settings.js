@@ -27,9 +27,10 @@ export function readSettings({ label, temperature, topK, seed, count, classes, c
   return settings;
 }
 
-/** Returns the command that prints the same codes. */
-export function toCommand({ label, temperature, topK, seed, count }, classes) {
+/** Returns the command that prints the same codes; MODEL stands for a model that is not the package's own. */
+export function toCommand({ label, temperature, topK, seed, count }, classes, isOwn = true) {
   const words = ["vqvae generate --codes"];
+  if (!isOwn) words.push("--model MODEL");
   if (label < classes.length) words.push(`--class ${quoted(classes[label])}`);
   if (temperature !== 1) words.push(`--temperature ${temperature}`);
   if (topK) words.push(`--top-k ${topK}`);

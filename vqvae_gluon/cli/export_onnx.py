@@ -18,8 +18,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     export.add_argument("output", metavar="OUT", help="a new or empty folder")
     export.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     export.add_argument("--data", help="compare on its test images (default: those of what the model was trained on)")
-    export.add_argument("--images", type=int, metavar="N", help="compare on so many of them (default: all)")
-    export.add_argument("--samples", type=int, default=100, metavar="N", help="compare so many samples (default: 100)")
+    export.add_argument("--images", type=int, metavar="N", help="number of images to compare (default: all)")
+    export.add_argument(
+        "--samples", type=int, default=100, metavar="N", help="number of samples to compare (default: 100)"
+    )
     export.add_argument("--json", action="store_true", help="print what was found as JSON")
     export.set_defaults(run=run)
 
@@ -53,10 +55,9 @@ def _lines(report: Dict[str, Any]) -> Iterator[str]:
     )
     for tie in report["ties"]:
         yield f"  {_words('image', tie)}: the squared distances are {tie['distance']:.1e} apart"
-    yield (
-        f"{report['different_bytes']} of {report['bytes']} bytes differ, "
-        f"{report['different_bytes_of_equal_images']} of them, by one, in images with all codes equal"
-    )
+    different, by_one = report["different_bytes"], report["different_bytes_of_equal_images"]
+    where = f": {different - by_one} in images with other codes, {by_one} elsewhere, by one" if different else ""
+    yield f"{different} of {report['bytes']} bytes differ{where}"
     if "samples" in report:
         yield f"{report['equal_samples']} of {report['samples']} samples have all codes equal"
         for tie in report["sample_ties"]:

@@ -72,6 +72,7 @@ def write_model(folder: Path, model: Optional[File] = None) -> None:
         "version": __version__,
         "name": about["model"],
         "epoch": about.get("epoch"),
+        "isOwn": find_model(model) == find_model(),
         "image": predictor.image_shape,
         "codes": predictor.codes_shape,
         "colours": code_colours(predictor.codebook),
