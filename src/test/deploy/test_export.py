@@ -196,7 +196,7 @@ def test_the_loss_beside_each_network_is_the_recipes(run):
     recipe = training.recipe
     loss = vqvae_loss(recipe.beta, recipe.reconstruction_loss, recipe.error_weight).tojson().encode()
     for _, _, symbol, parameters in networks(folder / "model", NEWEST).values():
-        assert symbol == loss and b"1.0" in loss and len(parameters) == 32
+        assert symbol == loss and b"0.25" in loss and len(parameters) == 32
 
 
 def test_another_prefix_names_the_selected_epoch_too(run, tmp_path):
