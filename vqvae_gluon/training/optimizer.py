@@ -17,7 +17,7 @@ class Trainer(gluon.Trainer):
     """Gluon's trainer, which shortens gradients whose norm is more than ``clip`` times the usual one; 0: none.
 
     The usual norm is a moving average, so that ``clip`` means the same for every model, loss and image size: what it
-    stops are the jumps of a codebook, after which Adam would make steps as long as if they were the rule.
+    stops are jumps of the loss, after which Adam would make steps as long as if they were the rule.
     """
 
     _DECAY = 0.9

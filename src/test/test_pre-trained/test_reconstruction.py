@@ -83,6 +83,7 @@ def test_a_wheel_brings_the_models_along(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT / "vqvae_gluon", source / "vqvae_gluon")
     shutil.copytree(PRETRAINED, source / "pre-trained")
+    shutil.copytree(ROOT / "web", source / "web", ignore=shutil.ignore_patterns("node_modules"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(source)]
@@ -91,13 +92,15 @@ def test_a_wheel_brings_the_models_along(tmp_path):
         wheel.extractall(tmp_path / "site")
     code = (
         "import vqvae_gluon as v; print(v.__file__); v.get_model('vqvae_emadl', pretrained='emadl'); "
-        "from vqvae_gluon.deploy.judge import Judge; Judge(); v.Predictor()"
+        "from vqvae_gluon.deploy.judge import Judge; Judge(); v.Predictor(); "
+        "v.get_model('vqvae_residual', pretrained='emoji'); "
+        "from vqvae_gluon.deploy.page import web_folder; print((web_folder() / 'index.html').is_file())"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=str(tmp_path), env=environment, check=True, stdout=subprocess.PIPE
     )
-    assert str(tmp_path / "site") in result.stdout.decode()
+    assert str(tmp_path / "site") in result.stdout.decode() and result.stdout.endswith(b"True\n")
 
 
 def test_missing_and_damaged_pre_trained_files_get_one_line(tmp_path):
