@@ -1,9 +1,9 @@
 """An exported network bound to its weights: the twin of the C++ class of this name, with the same bits.
 
-MXNet's own executors run it, not Gluon's blocks, which take twice as long to call. As in C++ each convolution and the
-activation after it become one operator, and nothing else does: MXNet fuses a convolution also with BatchNorm, which
-changes bits, with an addition, which overwrites what others still read, and where something else reads it, which then
-gets the activation.
+MXNet's own executors run it, not Gluon's blocks, whose calls cost more (docs/performance.md). As in C++ each
+convolution and the activation after it become one operator, and nothing else does: MXNet fuses a convolution also with
+BatchNorm, which changes bits, with an addition, which overwrites what others still read, and where something else reads
+it, which then gets the activation.
 """
 import contextlib
 import json
@@ -46,7 +46,7 @@ class Executor:
         symbol = component.symbol.get_internals()[f"{head}_output"] if head else component.symbol
         self._symbol = _fused(symbol) if ctx.device_type == "cpu" and _BACKEND not in os.environ else symbol
         wanted = {*symbol.list_arguments(), *symbol.list_auxiliary_states()}
-        arrays = ((name.partition(":")[2], array) for name, array in component.parameters.items())
+        arrays = component.arrays.items()
         self._weights = {name: array.as_in_context(ctx) for name, array in arrays if name in wanted}
         self._bound: OrderedDict[int, mx.executor.Executor] = OrderedDict()
         self._lock = threading.Lock()
