@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar
 
 from ..background import BACKGROUND_HELP
+from ..errors import VQVAEError
 from ..runtime import printing, quiet_libraries
 
 if TYPE_CHECKING:
@@ -167,6 +168,12 @@ def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray"
 
         write_bytes(options.dump_input, tensor.tobytes())
     return tensor
+
+
+def check_codes_name(path: str) -> None:
+    """Raise VQVAEError unless a path names a file of many images' codes."""
+    if not path.endswith(".npz"):
+        raise VQVAEError(f"{path}: a file of codes ends in .npz")
 
 
 def write_image(path: str, images: "np.ndarray") -> None:

@@ -5,7 +5,7 @@ from typing import Tuple
 
 from ..errors import VQVAEError
 from ..runtime import quiet_libraries
-from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, predictor, print_text, read_tensor
+from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, check_codes_name, predictor, print_text, read_tensor
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -46,8 +46,7 @@ def _encode_many(options: argparse.Namespace) -> None:
 
     if options.explain or options.dump_input:
         raise VQVAEError("--explain and --dump-input show one image: leave out -o")
-    if not options.output.endswith(".npz"):
-        raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
+    check_codes_name(options.output)
     with quiet_libraries():
         count = encode_to_file(predictor(options), options.image, options.output, options.shard)
     print_text(f"{options.output}: codes of {count} images")

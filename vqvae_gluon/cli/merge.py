@@ -1,8 +1,7 @@
 """``vqvae merge``: the parts of a sharded encoding as one file."""
 import argparse
 
-from ..errors import VQVAEError
-from .common import print_text
+from .common import check_codes_name, print_text
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -17,7 +16,6 @@ def run(options: argparse.Namespace) -> None:
     """Merge the parts."""
     from ..deploy.merge import merge
 
-    if not options.output.endswith(".npz"):
-        raise VQVAEError(f"{options.output}: a file of codes ends in .npz")
+    check_codes_name(options.output)
     count = merge(options.parts, options.output)
     print_text(f"{options.output}: codes of {count} images")

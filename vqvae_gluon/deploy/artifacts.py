@@ -59,6 +59,18 @@ class Component(NamedTuple):
     inputs: Dict[str, Tuple[int, ...]]
 
     @property
+    def arrays(self) -> Parameters:
+        """The parameters by the names that the graph gives them."""
+        return {name.partition(":")[2]: array for name, array in self.parameters.items()}
+
+    @property
+    def codebook(self) -> np.ndarray:
+        """The codebook of an encoder, (K, D) float32; raises VQVAEError where there is none."""
+        if f"arg:{CODEBOOK}" not in self.parameters:
+            raise VQVAEError(f"{self.parameter_file}: holds no codebook {CODEBOOK}")
+        return self.parameters[f"arg:{CODEBOOK}"].asnumpy()
+
+    @property
     def input_shape(self) -> Tuple[int, ...]:
         """The shape of ``data`` without the batch."""
         return self.inputs["data"][1:]
@@ -101,8 +113,13 @@ class Component(NamedTuple):
 
 def pretrained_folder() -> Path:
     """Return the folder of the trained models that come with the package."""
-    checkout = Path(__file__).resolve().parents[2] / "pre-trained"
-    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / "pretrained"
+    return shipped_folder("pre-trained", "pretrained")
+
+
+def shipped_folder(in_checkout: str, in_package: str) -> Path:
+    """Return a folder that lies beside the package in a checkout, and in it where it is installed."""
+    checkout = Path(__file__).resolve().parents[2] / in_checkout
+    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / in_package
 
 
 class ModelFolder(NamedTuple):
@@ -268,8 +285,7 @@ def load_parameters(model: VQVAE, root: Union[str, Path], ctx: mx.Context) -> No
     folder = find_model(root)
     arrays = {}
     for name in (folder.encoder, folder.decoder):
-        for key, array in folder.load(name).parameters.items():
-            arrays[key.split(":", 1)[1]] = array
+        arrays.update(folder.load(name).arrays)
     parameters = model.collect_params()
     for name, parameter in parameters.items():
         if name not in arrays or arrays[name].shape != parameter.shape:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from .. import __version__
-from ..errors import VQVAEError
 from ..files import new_folder, sha256
-from .artifacts import CODEBOOK, STEP, Component, ModelFolder, find_model
+from ..nn.prior import MASKED
+from .artifacts import STEP, Component, ModelFolder, find_model
 from .export import read_manifest
 from .onnx_graph import INSIDE, convert, find_onnx, rename
 from .predictor import File
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import onnx
 
 ENCODER, DECODER, PRIOR = "encoder.onnx", "decoder.onnx", "prior.onnx"
-
-_MASKED = -1e9  # a score that softmax turns into zero
 
 
 def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
@@ -50,9 +48,14 @@ def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
 def write_onnx(folder: Path, model: Optional[File] = None) -> List[str]:
     """Write a model's ONNX files to a folder that is there, and return their names; see :func:`export_onnx`."""
     graphs = build_onnx(model)
+    write_graphs(folder, graphs)
+    return list(graphs)
+
+
+def write_graphs(folder: Path, graphs: "Dict[str, onnx.ModelProto]") -> None:
+    """Write graphs under their names to a folder that is there."""
     for name, graph in graphs.items():
         (folder / name).write_bytes(graph.SerializeToString())
-    return list(graphs)
 
 
 def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
@@ -61,10 +64,7 @@ def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
     folder = find_model(model)
     about = _about(folder)
     encoder, decoder = folder.load(folder.encoder), folder.load(folder.decoder)
-    if f"arg:{CODEBOOK}" not in encoder.parameters:
-        raise VQVAEError(f"{encoder.parameter_file}: holds no codebook {CODEBOOK}")
-    codebook = encoder.parameters[f"arg:{CODEBOOK}"].asnumpy()
-    graphs = {ENCODER: _encoder(encoder), DECODER: _decoder(decoder, codebook)}
+    graphs = {ENCODER: _encoder(encoder), DECODER: _decoder(decoder, encoder.codebook)}
     described = {ENCODER: about, DECODER: about}
     if folder.prior:
         sampler = Sampler(model)  # which checks that the prior is this model's
@@ -123,7 +123,7 @@ def _prior(component: Component, sampler: Sampler) -> "onnx.ModelProto":
     from onnx import helper, numpy_helper
 
     size = sampler.size
-    kept = [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
+    kept = size.kept
     model = convert(component, ("probabilities", *kept))
     graph = model.graph
     names = {"before": "previous_code", "place": "place", "label": "class", "temperature": "temperature"}
@@ -135,7 +135,7 @@ def _prior(component: Component, sampler: Sampler) -> "onnx.ModelProto":
         "places": np.array([*range(size.places), -1]),  # the last is the one at hand, which is always seen
         "places_kept": np.arange(size.places),
         "seen": np.float32(0),
-        "unseen": np.float32(_MASKED),
+        "unseen": np.float32(MASKED),
         "axis1": np.array([1]),
         "axis2": np.array([2]),
     }

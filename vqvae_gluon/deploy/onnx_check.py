@@ -12,7 +12,7 @@ from ..data import to_bytes, to_unit
 from ..errors import VQVAEError
 from ..nn.prior import PriorSize
 from ..sampling import MANY, sample_codes
-from .artifacts import Component, find_model
+from .artifacts import Component, ModelFolder, find_model
 from .bulk import progress_bar
 from .evaluate import load_origin
 from .onnx import DECODER, ENCODER, PRIOR
@@ -85,7 +85,7 @@ def check_onnx(
     found = find_model(model)
     sampler = Sampler(model) if found.prior else None
     predictor = sampler.predictor if sampler else Predictor(model)
-    source, originals = _images(predictor, model, data, images)
+    source, originals = _images(predictor, found, data, images)
     report = {"runtime": runtime.__version__, "source": source}
     likeness = _Likeness(found.load(found.encoder))
     report.update(_compare_images(runtime, Path(folder), predictor, likeness, originals))
@@ -103,15 +103,15 @@ def _session(runtime: ModuleType, path: Path) -> "onnxruntime.InferenceSession":
 
 
 def _images(
-    predictor: Predictor, model: Optional[File], data: Optional[str], count: Optional[int]
+    predictor: Predictor, folder: ModelFolder, data: Optional[str], count: Optional[int]
 ) -> Tuple[str, np.ndarray]:
     """Return what is looked at in words, and the images (N, C, H, W) uint8."""
-    folder = find_model(model)
     try:
-        if not data and not folder.read_origin()[0]:
+        recipe, _ = folder.read_origin()
+        if not data and not recipe:
             raise VQVAEError("no manifest says what trained the model")
         images = load_origin(folder, predictor, data).test.images
-        source = f"test images of {data or folder.read_origin()[0]['data']}"
+        source = f"test images of {data or recipe['data']}"
     except VQVAEError as error:
         if data:
             raise
@@ -210,9 +210,8 @@ def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, 
         logits = sampler.logits(ours[number][None], classes[labels[number]])[0, place]
         shares = np.cumsum(np.exp(logits - logits.max()))
         shares /= shares[-1]
-        codes = sorted((int(ours[number].flat[place]), int(theirs[number].flat[place])))
-        distance = float(np.abs(shares[codes[0] : codes[1]] - random[number, place]).max())
         pair = (int(ours[number].flat[place]), int(theirs[number].flat[place]))
+        distance = float(np.abs(shares[min(pair) : max(pair)] - random[number, place]).max())
         tie = Tie(int(number), *divmod(place, size.codes_shape[1]), *pair, distance, distance)
         ties.append(_checked(PRIOR, tie))
     equal = count - len(different)
@@ -227,8 +226,7 @@ def onnx_step(
     numbers = zip(("previous_code", "place", "class"), (before, place, label))
     fed = {name: values.astype(np.int64) for name, values in numbers}
     fed["temperature"] = temperature
-    names = [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
-    fed.update((f"past_{name}", values) for name, values in zip(names, past))
-    probabilities, *kept = session.run(["probabilities", *names], fed)
+    fed.update((f"past_{name}", values) for name, values in zip(size.kept, past))
+    probabilities, *kept = session.run(["probabilities", *size.kept], fed)
     here = int(place[0])
     return [probabilities, *(values[:, here : here + 1] for values in kept)]

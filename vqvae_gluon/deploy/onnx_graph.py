@@ -53,8 +53,7 @@ def convert(component: Component, heads: Sequence[str]) -> "onnx.ModelProto":
     internals = component.symbol.get_internals()
     symbol = _corrected(mx.sym.Group([internals[f"{head}_output"] for head in heads]), component)
     wanted = symbol.list_inputs()
-    arrays = {name.partition(":")[2]: array for name, array in component.parameters.items()}
-    parameters = {name: array for name, array in arrays.items() if name in wanted}
+    parameters = {name: array for name, array in component.arrays.items() if name in wanted}
     shapes = [component.inputs[name[len(_INPUT) :]] for name in wanted if name.startswith(_INPUT)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
@@ -129,4 +128,3 @@ def rename(graph: "onnx.GraphProto", old: str, new: str) -> None:
     for port in (*graph.input, *graph.output):
         if port.name == old:
             port.name = new
-

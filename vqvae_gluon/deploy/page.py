@@ -17,9 +17,9 @@ import numpy as np
 from .. import __version__
 from ..errors import VQVAEError
 from ..files import new_folder
-from .artifacts import find_model
+from .artifacts import ModelFolder, find_model, shipped_folder
 from .export import read_manifest
-from .onnx import ENCODER, PRIOR, build_onnx
+from .onnx import ENCODER, build_onnx, write_graphs
 from .predictor import File, Predictor
 from .sampler import Sampler
 
@@ -33,8 +33,7 @@ _DIGITS = (1, 28, 28)  # the images that ``web/examples`` fit
 
 def web_folder() -> Path:
     """Return the folder of the page's own files."""
-    checkout = Path(__file__).resolve().parents[2] / "web"
-    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / "web"
+    return shipped_folder("web", "web")
 
 
 def build_page(output: File, model: Optional[File] = None) -> List[Path]:
@@ -65,24 +64,25 @@ def write_model(folder: Path, model: Optional[File] = None) -> None:
     """
     graphs = build_onnx(model)
     about = {prop.key: prop.value for prop in graphs[ENCODER].metadata_props}
-    predictor = Predictor(model)
+    found = find_model(model)
+    sampler = Sampler(model) if found.prior else None
+    predictor = sampler.predictor if sampler else Predictor(model)
     if predictor.image_shape[0] not in (1, 3):
         raise VQVAEError(f"the model's images have {predictor.image_shape[0]} channels: a page shows those of 1 or 3")
     described = {
         "version": __version__,
         "name": about["model"],
         "epoch": about.get("epoch"),
-        "isOwn": find_model(model) == find_model(),
+        "isOwn": found == find_model(),
         "image": predictor.image_shape,
         "codes": predictor.codes_shape,
         "colours": code_colours(predictor.codebook),
-        "prior": _describe_prior(model) if PRIOR in graphs else None,
+        "prior": _describe_prior(sampler, found) if sampler else None,
         "examples": [],
     }
     if predictor.image_shape == _DIGITS:
         described["examples"] = [path.name for path in _copy(web_folder() / "examples", folder / "examples")]
-    for name, graph in graphs.items():
-        (folder / name).write_bytes(graph.SerializeToString())
+    write_graphs(folder, graphs)
     (folder / "model.json").write_text(json.dumps(described, indent=1) + "\n")
 
 
@@ -109,10 +109,8 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return values.argsort(kind="stable").argsort(kind="stable") / len(values)
 
 
-def _describe_prior(model: Optional[File]) -> Dict[str, Any]:
-    sampler = Sampler(model)
-    manifest = read_manifest(find_model(model).manifest) or {}
-    metrics = manifest.get("prior", {}).get("metrics", {})
+def _describe_prior(sampler: Sampler, folder: ModelFolder) -> Dict[str, Any]:
+    metrics = read_manifest(folder.manifest).get("prior", {}).get("metrics", {})
     return {
         "layers": sampler.size.layers,
         "headWidth": sampler.size.head_width,

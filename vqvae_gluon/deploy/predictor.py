@@ -9,7 +9,7 @@ from ..background import parse_background
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
-from .artifacts import CODEBOOK, find_model
+from .artifacts import find_model
 from .executor import Executor
 
 File = Union[str, Path]
@@ -59,8 +59,6 @@ class Predictor:
             raise VQVAEError(f"batch_size was given as {batch_size}: it must be at least 1")
         folder = find_model(model)
         encoder, decoder = folder.load(folder.encoder), folder.load(folder.decoder)
-        if f"arg:{CODEBOOK}" not in encoder.parameters:
-            raise VQVAEError(f"{encoder.parameter_file}: holds no codebook {CODEBOOK}")
         self.ctx = ctx
         self.batch_size = batch_size
         self.strict = strict
@@ -70,7 +68,7 @@ class Predictor:
         #: (height, width) of an image's codes.
         self.codes_shape = decoder.input_shape[1:]
         #: The codebook, (K, D) float32.
-        self.codebook = encoder.parameters[f"arg:{CODEBOOK}"].asnumpy()
+        self.codebook = encoder.codebook
         encoding = (self.codebook.shape[1], *encoder.output_shape("codes"))
         if encoding != decoder.input_shape:
             raise VQVAEError(

@@ -111,8 +111,7 @@ def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
     marks = {"__codebook__": dataset.codebook}
     classes = {"__classes__": ",".join(quote(name, safe="") for name in dataset.classes)}
     whole = {"data": ((0, *size.codes_shape), {}), "label": ((0,), {})}
-    names = ["before", "place", "label", "temperature", "mask"]
-    names += [f"{kind}{number}" for number in range(size.layers) for kind in ("keys", "values")]
+    names = ["before", "place", "label", "temperature", "mask", *size.kept]
     step = {name: (shape, {}) for name, shape in zip(names, step_shapes(size, 0))}
     step["before"][1].update(marks)
     step["label"][1].update(classes)

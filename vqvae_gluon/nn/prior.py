@@ -5,7 +5,7 @@ Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer D
 Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
 Sennrich, "Root Mean Square Layer Normalization" (2019).
 """
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -13,7 +13,8 @@ from mxnet.gluon import HybridBlock, nn
 
 from ..errors import VQVAEError
 
-_MASKED = -1e9  # a score that softmax turns into zero
+#: A score that softmax turns into zero.
+MASKED = -1e9
 
 
 class PriorSize(NamedTuple):
@@ -35,6 +36,11 @@ class PriorSize(NamedTuple):
     def head_width(self) -> int:
         """The length of a key, a value and a head's query."""
         return self.width // self.heads
+
+    @property
+    def kept(self) -> List[str]:
+        """The names, layer after layer, of what a :class:`PriorStep` gives for the places that follow."""
+        return [f"{kind}{number}" for number in range(self.layers) for kind in ("keys", "values")]
 
     def check(self) -> None:
         """Raise VQVAEError, naming the setting, for sizes that no prior can have."""
@@ -215,7 +221,7 @@ class Prior(HybridBlock):
         places, heads = self.size.places, self.size.heads
         from_, to = F.arange(places, repeat=heads), F.arange(places)
         later = F.broadcast_lesser(F.reshape(from_, shape=(1, -1, 1)), F.reshape(to, shape=(1, 1, -1)))
-        return later * _MASKED
+        return later * MASKED
 
 
 def fold_scales(prior: Prior) -> None:
@@ -280,5 +286,5 @@ def masked(size: PriorSize, rows: int, filled: int) -> np.ndarray:
     It is 0 for the places that are filled and for the last, the one at hand, and takes the others out.
     """
     mask = np.zeros((rows, size.heads, size.places + 1), np.float32)
-    mask[..., filled : size.places] = _MASKED
+    mask[..., filled : size.places] = MASKED
     return mask
