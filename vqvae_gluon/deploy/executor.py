@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -24,6 +24,37 @@ _BACKEND, _QUIET = "MXNET_SUBGRAPH_BACKEND", "MXNET_SUBGRAPH_VERBOSE"
 _MORE = ('"with_bn"', '"with_sum"', '"_sg_mkldnn_fully_connected"')
 
 _binding = threading.Lock()  # of the environment, which all threads share
+
+
+class _Bound(NamedTuple):
+    """A network bound for a number of examples, and its inputs, in which the caller writes."""
+
+    network: mx.executor.Executor
+    inputs: List["_Input"]
+
+
+class _Input:
+    """The memory of one input on a device.
+
+    On the CPU it is NumPy's: a copy through MXNet's engine, which waits for a thread of its own, takes as long as a
+    tenth of a small network.
+    """
+
+    def __init__(self, shape: Sequence[int], ctx: mx.Context) -> None:
+        self._values = None
+        if ctx.device_type == "cpu":
+            memory = np.zeros(shape, np.float32)
+            self._values = memory.view()  # MXNet takes the right to write from what it is given
+            self.array = mx.nd.from_numpy(memory)
+        else:
+            self.array = mx.nd.zeros(shape, ctx)
+
+    def write(self, values: np.ndarray) -> None:
+        """Let the next run have float32 values of this shape. No earlier run may still be under way."""
+        if self._values is None:
+            self.array._sync_copyfrom(values)
+        else:
+            self._values[...] = values
 
 
 class Executor:
@@ -48,31 +79,32 @@ class Executor:
         wanted = {*symbol.list_arguments(), *symbol.list_auxiliary_states()}
         arrays = component.arrays.items()
         self._weights = {name: array.as_in_context(ctx) for name, array in arrays if name in wanted}
-        self._bound: OrderedDict[int, mx.executor.Executor] = OrderedDict()
+        self._bound: OrderedDict[int, _Bound] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, *inputs: np.ndarray) -> List[np.ndarray]:
         """Return the head, or all of them, for inputs in the order of the component's, each float32 (N, ...)."""
         with self._lock:
             bound = self._bind(len(inputs[0]))
-            for name, values in zip(self._inputs, inputs):
-                bound.arg_dict[name]._sync_copyfrom(values)
-            bound.forward(is_train=False)
-            return [output.asnumpy() for output in bound.outputs]
+            for memory, values in zip(bound.inputs, inputs):
+                memory.write(values)
+            bound.network.forward(is_train=False)
+            return [output.asnumpy() for output in bound.network.outputs]
 
-    def _bind(self, count: int) -> mx.executor.Executor:
+    def _bind(self, count: int) -> _Bound:
         """Return the network bound for ``count`` examples; the weights are the same for all counts."""
         if count in self._bound:
             self._bound.move_to_end(count)
             return self._bound[count]
         while len(self._bound) >= _KEPT:
             self._bound.popitem(last=False)
-        inputs = {name: mx.nd.zeros((count, *shape[1:]), self._ctx) for name, shape in self._inputs.items()}
-        arrays = {**self._weights, **inputs}
+        inputs = {name: _Input((count, *shape[1:]), self._ctx) for name, shape in self._inputs.items()}
+        arrays = {**self._weights, **{name: memory.array for name, memory in inputs.items()}}
         given = {name: arrays[name] for name in self._symbol.list_arguments()}
         states = {name: arrays[name] for name in self._symbol.list_auxiliary_states()}
         with _binding, _fusing_nothing():
-            self._bound[count] = self._symbol.bind(self._ctx, given, grad_req="null", aux_states=states)
+            network = self._symbol.bind(self._ctx, given, grad_req="null", aux_states=states)
+        self._bound[count] = _Bound(network, list(inputs.values()))
         return self._bound[count]
 
 
