@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     from ..deploy.artifacts import find_model
     from ..deploy.evaluate import load_origin
     from ..deploy.predictor import Predictor
-    from ..deploy.prior import FOLDER, encode_dataset, export_prior, find_prior_export
+    from ..deploy.prior import FOLDER, encode_dataset, export_prior, exported_weights, find_prior_export
     from ..runtime import parse_contexts
     from ..training.loop import Loop
     from ..training.prior import CodePrior
@@ -65,10 +65,10 @@ def run(options: argparse.Namespace) -> None:
     predictor = Predictor(model.path)
     classes = None if recipe.classes == "auto" else recipe.classes
     learnt = ("train", "validation")
-    dataset = encode_dataset(
-        predictor, load_origin(model, predictor, options.data, options.background, classes, learnt)
-    )
-    trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)))
+    weights = partial(exported_weights, recipe.init_from) if recipe.init_from else None
+    origin = load_origin(model, predictor, options.data, options.background, classes, learnt)
+    dataset = encode_dataset(predictor, origin, shift=recipe.shift)
+    trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights)
     training = Loop(trained, run_folder / FOLDER, options.resume)
     again = ["vqvae", "prior", str(options.folder), "--resume"]
     steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))

@@ -17,7 +17,8 @@ class CodesSplit(NamedTuple):
 class CodesDataset(NamedTuple):
     """Codes of the training and the validation split; there is no test split to learn from by mistake.
 
-    ``classes`` names the C classes, ``codebook`` is the SHA-256 of the codebook that the codes are rows of.
+    ``classes`` names the C classes, ``codebook`` is the SHA-256 of the codebook that the codes are rows of. ``moved``
+    are, for each way of moving the training images, their codes (N, h, w).
     """
 
     train: CodesSplit
@@ -25,6 +26,7 @@ class CodesDataset(NamedTuple):
     num_embeddings: int
     classes: Tuple[str, ...]
     codebook: str
+    moved: Tuple[np.ndarray, ...] = ()
 
     def split(self, name: str) -> CodesSplit:
         """Return the split called ``name``; raise VQVAEError for an unknown one."""
@@ -35,8 +37,7 @@ class CodesDataset(NamedTuple):
     def fingerprint(self) -> str:
         """Return a SHA-256 over all that is learnt from."""
         digest = hashlib.sha256(repr((self.num_embeddings, self.classes, self.codebook)).encode())
-        for split in (self.train, self.validation):
-            for array in split:
-                digest.update(repr(array.shape).encode())
-                digest.update(np.ascontiguousarray(array, np.int64).data)
+        for array in (*self.train, *self.validation, *self.moved):
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array, np.int64).data)
         return digest.hexdigest()

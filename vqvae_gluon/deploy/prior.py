@@ -2,33 +2,41 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 from urllib.parse import quote
 
 import mxnet as mx
 import numpy as np
+from tqdm import tqdm
 
 from ..data import Dataset
 from ..data.codes import CodesDataset, CodesSplit
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
-from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales
+from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales, unfold_scales
+from ..runtime import stop_if_asked
 from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
-from ..training.prior import PRIOR
+from ..training.prior import PRIOR, without_moved
 from .artifacts import PARAMETERS, STEP, SYMBOL, ModelFolder, codebook_digest, find_model, load_arrays, prior_part
 from .export import add_files, best_and_last, describe_training, name_heads, read_manifest, to_json
 from .predictor import Predictor
+from .sampler import Sampler, step_inputs
 
 #: Where a run keeps the training of its prior.
 FOLDER = "prior"
 
 
-def encode_dataset(predictor: Predictor, dataset: Dataset, with_classes: bool = True) -> CodesDataset:
+def encode_dataset(
+    predictor: Predictor, dataset: Dataset, with_classes: bool = True, shift: int = 0
+) -> CodesDataset:
     """Return the codes of a data set's training and validation images.
 
-    ``with_classes``: whether labels are kept. Raises VQVAEError if the images do not fit the model, or if one of them
-    has no class of the training split although there are classes.
+    ``with_classes``: whether labels are kept. ``shift``: how many pixels at most training images are moved, too, to
+    either side and up or down; what comes in at an edge is like the edge.
+
+    Raises VQVAEError if the images do not fit the model, or if one of them has no class of the training split although
+    there are classes.
     """
     splits = []
     classes = dataset.train.classes if with_classes else ()
@@ -45,7 +53,19 @@ def encode_dataset(predictor: Predictor, dataset: Dataset, with_classes: bool = 
                 f"({', '.join(classes)}): give each image one, or learn without classes (--classes none)"
             )
         splits.append(CodesSplit(predictor.encode(images), labels))
-    return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook))
+    moved = tuple(_encode_moved(predictor, dataset.train.images, shift)) if shift else ()
+    return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook), moved)
+
+
+def _encode_moved(predictor: Predictor, images: np.ndarray, shift: int) -> Iterator[np.ndarray]:
+    """Yield the codes of all images for each way of moving them, but the one that leaves them where they are."""
+    height, width = images.shape[2:]
+    ways = [(down, right) for down in range(-shift, shift + 1) for right in range(-shift, shift + 1) if down or right]
+    padded = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="edge")
+    for down, right in tqdm(ways, desc="encoding", unit=" ways to move", leave=False, disable=None):
+        stop_if_asked()
+        rows, columns = slice(shift - down, shift - down + height), slice(shift - right, shift - right + width)
+        yield predictor.encode(padded[:, :, rows, columns]).astype(np.uint16)
 
 
 def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
@@ -92,8 +112,18 @@ def restore_prior(checkpoint: Checkpoint, dataset: CodesDataset, path: Path) -> 
     shape = dataset.train.codes.shape[1:]
     prior = Prior(dataset.num_embeddings, shape, len(dataset.classes), **checkpoint.recipe.model_settings())
     prior.initialize()
-    set_weights(prior, checkpoint.weights, path)
+    set_weights(prior, without_moved(prior, checkpoint.weights), path)
     return prior
+
+
+def exported_weights(model: str) -> Dict[str, np.ndarray]:
+    """Return the parameters by name of the prior in a run or model folder, as they were before they were exported.
+
+    Raises VQVAEError if there is none, or a damaged one.
+    """
+    size, folder = Sampler(model).size, find_model(model)
+    parameters = folder.load(folder.prior, STEP, step_inputs).parameters.items()
+    return unfold_scales({name.split(":", 1)[1]: array.asnumpy() for name, array in parameters}, size)
 
 
 def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: CodesDataset) -> Dict[str, Any]:

@@ -5,7 +5,8 @@ Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer D
 Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
 Sennrich, "Root Mean Square Layer Normalization" (2019).
 """
-from typing import List, NamedTuple, Tuple
+import re
+from typing import Dict, List, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -245,6 +246,18 @@ def fold_scales(prior: Prior) -> None:
             block.plain = True
 
     prior.apply(use_plain_form)
+
+
+def unfold_scales(weights: Dict[str, np.ndarray], size: PriorSize) -> Dict[str, np.ndarray]:
+    """Return the weights by name that :func:`fold_scales` made these of, within rounding."""
+    weights, root, width = dict(weights), np.float32(size.width**0.5), size.width
+    for name, array in weights.items():
+        if re.search("_projection_(weight|bias)$", name):
+            array = np.concatenate([array[:width] * np.float32(size.head_width**0.5), array[width:]])
+        if re.search("_(projection|hidden|logits)_weight$", name):
+            array = array / root
+        weights[name] = array
+    return weights
 
 
 class PriorNetwork(HybridBlock):

@@ -1,7 +1,7 @@
 """What is particular to the training of a prior over codes: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -10,6 +10,7 @@ from mxnet.gluon import HybridBlock
 
 from ..data import batches
 from ..data.codes import CodesDataset
+from ..errors import VQVAEError
 from ..nn.prior import Prior, PriorStep
 from ..sampling import sample_codes
 from .optimizer import build_trainer, check_batches
@@ -23,11 +24,14 @@ PRIOR = Kind(
 )
 
 _EVALUATION_BATCH = 100
+_MOVED = 0.5  # share of an epoch's images, where the recipe moves any
 _COLUMNS = 10  # samples of a class in a picture
 _MOST_ROWS = 10
 
 #: (N, h, w) codes -> (N, C, H, W) uint8.
 Decode = Callable[[np.ndarray], np.ndarray]
+#: Returns a prior's parameters by name.
+Weights = Callable[[], Dict[str, np.ndarray]]
 
 
 class PriorObjective(HybridBlock):
@@ -81,11 +85,13 @@ class CodePrior:
         Each batch is divided among these devices.
     decode : callable, optional
         Makes images of codes, for pictures of samples; without, there are none.
+    weights : callable, optional
+        Returns the parameters by name, of a prior of this size that knows no moved images, which are the start.
 
     Raises
     ------
     VQVAEError
-        If a batch is too small for the devices.
+        If a batch is too small for the devices; when it starts, if the weights are those of a prior of another size.
     """
 
     kind = PRIOR
@@ -98,12 +104,13 @@ class CodePrior:
         dataset: CodesDataset,
         ctx: Sequence[mx.Context] = (mx.cpu(),),
         decode: Optional[Decode] = None,
+        weights: Optional[Weights] = None,
     ) -> None:
         self.recipe = recipe
         self.dataset = dataset
         self.ctx = list(ctx)
         self.fingerprint = self.dataset.fingerprint()
-        self._decode = decode
+        self._decode, self._weights = decode, weights
         self._no_class = len(self.dataset.classes)
         check_batches(self.examples, recipe.batch_size, len(self.ctx))
         self.model = self._build_model()
@@ -119,7 +126,21 @@ class CodePrior:
         return len(self.dataset.train.codes)
 
     def start(self, rng: np.random.RandomState) -> None:
-        pass
+        """Take the weights that were given; a moved image starts as one that is not."""
+        if self._weights is None:
+            return
+        weights, label = self._weights(), self.model.label.weight
+        ways = 1 + len(self.dataset.moved)
+        if label.name in weights:
+            weights[label.name] = np.tile(weights[label.name], (ways, 1))
+        for name, parameter in self.model.collect_params().items():
+            if name not in weights or weights[name].shape != parameter.shape:
+                there = f"{weights[name].shape} there" if name in weights else "missing there"
+                raise VQVAEError(
+                    f"{self.recipe.init_from}: its prior is of another size ({name}: {parameter.shape} here, {there}); "
+                    "start from one of the same width, layers, heads, classes and codes"
+                )
+            parameter.set_data(mx.nd.array(weights[name]))
 
     def meter(self) -> BitsMeter:
         return BitsMeter()
@@ -127,12 +148,28 @@ class CodePrior:
     def step(self, chosen: np.ndarray, meter: BitsMeter, rng: np.random.RandomState) -> None:
         codes, labels = (array[chosen] for array in self.dataset.train)
         labels = np.where(rng.random_sample(len(chosen)) < self.recipe.no_class, self._no_class, labels)
+        with_class = labels != self._no_class
+        if self.dataset.moved:
+            codes, labels = self._move(chosen, codes, labels, rng)
         parts = [gluon.utils.split_and_load(_to_array(array), self.ctx, even_split=False) for array in (codes, labels)]
         with autograd.record():
             bits = [self.objective(*part) for part in zip(*parts)]
         autograd.backward(bits)
         self.trainer.step(len(chosen))
-        meter.update(np.concatenate([part.asnumpy() for part in bits]), labels != self._no_class)
+        meter.update(np.concatenate([part.asnumpy() for part in bits]), with_class)
+
+    def _move(
+        self, chosen: np.ndarray, codes: np.ndarray, labels: np.ndarray, rng: np.random.RandomState
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Put the codes of moved images in place of some, with the class that stands for the old one moved so.
+
+        Source: Jun et al., "Distribution Augmentation for Generative Modeling" (2020): what is learnt of changed images
+        serves the others, and is not taken for them.
+        """
+        moved = rng.random_sample(len(chosen)) < _MOVED
+        ways = np.where(moved, 1 + rng.randint(len(self.dataset.moved), size=len(chosen)), 0)
+        codes = np.stack([self.dataset.moved[way - 1][i] if way else own for i, own, way in zip(chosen, codes, ways)])
+        return codes, labels + ways * (self._no_class + 1)
 
     def measure(self, split: str) -> Dict[str, float]:
         meter = self.meter()
@@ -186,11 +223,18 @@ class CodePrior:
     def _build_model(self) -> Prior:
         dataset = self.dataset
         shape = dataset.train.codes.shape[1:]
-        model = Prior(dataset.num_embeddings, shape, len(dataset.classes), **self.recipe.model_settings())
+        classes = (1 + len(dataset.moved)) * (len(dataset.classes) + 1) - 1
+        model = Prior(dataset.num_embeddings, shape, classes, **self.recipe.model_settings())
         mx.random.seed(self.recipe.seed)
         np.random.seed(self.recipe.seed)  # MXNet's initializers draw from both
         model.initialize(mx.init.Xavier(), ctx=self.ctx)
         return model
+
+
+def without_moved(prior: Prior, weights: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """Return the weights of a checkpoint without what is known of moved images, for a ``prior`` of the others alone."""
+    name, rows = prior.label.weight.name, prior.size.num_classes + 1
+    return {**weights, name: weights[name][:rows]} if name in weights else weights
 
 
 def _to_array(values: np.ndarray) -> mx.nd.NDArray:

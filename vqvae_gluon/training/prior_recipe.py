@@ -12,6 +12,7 @@ PRIOR_CHOICES = {
     "training_metrics": ("running", "prediction"),
 }
 _POSITIVE = ("width", "layers", "heads", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
+_FARTHEST = 8  # 288 ways
 _LARGEST = {"width": 1 << 13, "layers": 256, "heads": 1 << 13}  # memory ends long before
 
 
@@ -28,6 +29,8 @@ class PriorRecipe(Settings):
     dropout: float = setting(0.1, "share of the numbers that a layer drops while it learns")
     classes: str = setting("auto", "learn the classes of the data, if it has any, or none, or insist on them")
     no_class: float = setting(0.2, "share of the images that are learnt without their class")
+    shift: int = setting(0, "half of the images are learnt moved by up to so many pixels, each way a class; 0: none")
+    init_from: str = setting("", "a run or model folder whose prior is the start of this one")
     optimizer: str = setting("adam", "optimizer")
     learning_rate: float = setting(2e-3, "learning rate at the start")
     learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
@@ -49,6 +52,7 @@ class PriorRecipe(Settings):
             require(value <= most, name, value, f"at most {most}")
         require(self.width % self.heads == 0, "width", self.width, f"a multiple of the {self.heads} heads")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
+        require(0 <= self.shift <= _FARTHEST, "shift", self.shift, f"in [0, {_FARTHEST}]")
         require(0 <= self.no_class < 1, "no_class", self.no_class, "in [0, 1)")
         require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
 

@@ -16,7 +16,7 @@ from vqvae_gluon.data import Dataset, Split
 from vqvae_gluon.deploy.artifacts import PARAMETERS, STEP, SYMBOL, codebook_digest, find_model
 from vqvae_gluon.deploy.evaluate import evaluate_model
 from vqvae_gluon.deploy.export import find_export
-from vqvae_gluon.deploy.prior import encode_dataset, export_prior, find_prior_export
+from vqvae_gluon.deploy.prior import encode_dataset, export_prior, exported_weights, find_prior_export
 from vqvae_gluon.deploy.sampler import Sampler
 from vqvae_gluon.deploy.scores import Score, score_folder, to_csv
 from vqvae_gluon.training.loop import Loop
@@ -461,3 +461,56 @@ def test_scores_as_csv():
     assert text == 'bits,image\n12.3457,"a, ""b""/ü.png"\n3.0000,c.png\n0.0000,"new\nline.png"\n'
     assert [row["image"] for row in csv.DictReader(io.StringIO(text))] == [score.image for score in scores]
     assert to_csv([]) == "bits,image\n"
+
+
+def test_moved_images_are_encoded_as_they_are_when_they_are_moved_by_hand(finished):
+    run = finished[0]
+    dataset = load_dataset(str(manifest_of(run)["recipe"]["data"]), 1, (8, 8))
+    moved = encode_dataset(Predictor(run), dataset, shift=1).moved
+    images = dataset.train.images
+    # One row and one column of eight come in at an edge; in the order of rows, the fourth way is to the left.
+    by_hand = {
+        0: np.concatenate([images[:, :, 1:], images[:, :, -1:]], axis=2)[:, :, :, [1, 2, 3, 4, 5, 6, 7, 7]],
+        3: images[:, :, :, [1, 2, 3, 4, 5, 6, 7, 7]],
+        4: images[:, :, :, [0, 0, 1, 2, 3, 4, 5, 6]],
+        6: np.concatenate([images[:, :, :1], images[:, :, :-1]], axis=2),
+    }
+    assert len(moved) == 8
+    for way, expected in by_hand.items():
+        np.testing.assert_array_equal(moved[way], Predictor(run).encode(expected))
+
+
+def test_a_prior_that_learnt_moved_images_is_exported_without_them(finished, picture_classes, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    shutil.rmtree(run / "prior")
+    codes = encode_dataset(Predictor(run), load_dataset(str(picture_classes), 1, (8, 8)), shift=1)
+    training = train_prior(run, codes, shift=1)
+    assert training.model.label.weight.shape == (27, 8)
+    export_prior(run, codes)
+    sampler = Sampler(run)
+    assert sampler.size.num_classes == 2 and sampler.classes == CLASSES
+    _, validation, *_ = codes
+    bits = sampler.bits(validation.codes, [CLASSES[label] for label in validation.labels]).mean()
+    assert bits == pytest.approx(training.history.best()["validation_bits_per_image_with_class"], rel=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_training_starts_from_the_prior_that_it_is_given(finished, picture_classes, tmp_path, shift):
+    run = finished[0]
+    codes = encode_dataset(Predictor(run), load_dataset(str(picture_classes), 1, (8, 8)), shift=shift)
+    recipe = RECIPE.replace(init_from=str(run), learning_rate=0.0, num_epoch=1, shift=shift)
+    trained = CodePrior(recipe, codes, weights=lambda: exported_weights(str(run)))
+    training = Loop(trained, tmp_path / "prior")
+    training.run()
+    best = finished[1].history.best()["validation_bits_per_image_with_class"]
+    assert training.history.best()["validation_bits_per_image_with_class"] == pytest.approx(best, rel=1e-5)
+
+
+def test_a_prior_of_another_size_is_no_start(finished, tmp_path):
+    recipe = RECIPE.replace(init_from=str(finished[0]), width=16)
+    trained = CodePrior(recipe, finished[2], weights=lambda: exported_weights(str(finished[0])))
+    training = Loop(trained, tmp_path / "new")
+    with pytest.raises(VQVAEError, match="its prior is of another size .*start from one of the same width"):
+        training.run()
+    assert not (tmp_path / "new").exists()

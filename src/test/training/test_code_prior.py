@@ -518,3 +518,28 @@ def test_recipes_of_a_prior_are_kept_as_json():
     assert get_prior_recipe("prior-quick").num_epoch < get_prior_recipe("prior").num_epoch
     with pytest.raises(VQVAEError, match="unknown recipe 'best': choose one of prior, prior-quick"):
         get_prior_recipe("best")
+
+
+def test_half_of_an_update_is_of_moved_images_whose_classes_say_how():
+    """Codes that tell what they are: those of image i moved by way w are all w, of an image as it is, zero."""
+    count, ways = 400, 3
+    still = CodesSplit(np.zeros((count, *GRID), int), np.arange(count) % 2)
+    moved = tuple(np.full((count, *GRID), way, np.uint16) for way in range(1, ways + 1))
+    dataset = CodesDataset(still, still, K, ("a", "b"), "a codebook", moved)
+    trained = CodePrior(SMALL.replace(shift=1, no_class=0.25), dataset)
+    assert trained.model.label.weight.shape[0] == (1 + ways) * 3
+    objective, seen = trained.objective, []
+
+    def looked_at(codes, labels):
+        seen.append((codes.asnumpy(), labels.asnumpy()))
+        return objective(codes, labels)
+
+    trained.objective = looked_at
+    trained.step(np.arange(count), trained.meter(), np.random.RandomState(0))
+    codes, labels = seen[0]
+    way, kind = labels // 3, labels % 3
+    np.testing.assert_array_equal(codes, np.broadcast_to(way[:, None, None], codes.shape))
+    own = np.arange(count) % 2
+    assert ((kind == own) | (kind == 2)).all()
+    assert 0.4 < (way > 0).mean() < 0.6 and 0.2 < (kind == 2).mean() < 0.3
+    assert set(way) == {0, 1, 2, 3}
