@@ -4,11 +4,11 @@ from typing import Optional, Union
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
 
 from ..data.dataset import batches
 from ..files import parse_json, read_bytes
 from .artifacts import PARAMETERS, SYMBOL, load_component, pretrained_folder
+from .executor import Executor
 
 _HIDDEN = "lenet_relu2_fwd"  # the node of the last hidden vectors
 
@@ -36,22 +36,20 @@ class Judge:
 
     def __init__(self, folder: Optional[Union[str, Path]] = None, ctx: mx.Context = mx.cpu()) -> None:
         folder = Path(folder) if folder else judge_folder()
-        self.ctx = ctx
-        self._component = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json")
-        self._network = self._component.network(ctx)
+        component = load_component(folder / SYMBOL, folder / PARAMETERS, folder / "manifest.json")
+        self._classes, self._hidden = Executor(component, ctx), Executor(component, ctx, _HIDDEN)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Return the digits (N,) of images (N, 1, 28, 28), float32 in [0, 1]."""
-        return self._run(self._network, images).argmax(axis=1)
+        return self._run(self._classes, images).argmax(axis=1)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the last hidden vectors (N, 128), after their ReLU, float64, of images as in :meth:`classify`."""
-        return self._run(self._component.network(self.ctx, _HIDDEN), images).astype(np.float64)
+        return self._run(self._hidden, images).astype(np.float64)
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Return the share of images whose digit is their label."""
         return float((self.classify(images) == labels).mean())
 
-    def _run(self, network: gluon.SymbolBlock, images: np.ndarray) -> np.ndarray:
-        parts = [network(mx.nd.array(batch, ctx=self.ctx)).asnumpy() for batch in batches(images, 100)]
-        return np.concatenate(parts)
+    def _run(self, network: Executor, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([network(batch)[0] for batch in batches(images, 100)])

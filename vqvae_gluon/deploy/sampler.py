@@ -6,7 +6,6 @@ from urllib.parse import unquote
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
 
 from ..errors import VQVAEError
 from ..nn.prior import PriorSize
@@ -28,7 +27,6 @@ from .predictor import File, Predictor
 
 #: A class by its name, or several, one for each image; nothing for none.
 Label = Union[None, str, int, Sequence[Union[str, int]]]
-
 
 
 class Sampler:
@@ -72,7 +70,7 @@ class Sampler:
         self._ctx = ctx
         self._step = Executor(step, ctx)
         self._rows = (FEW, MANY) if agree(self.step, self.size) else (MANY,)
-        self._whole: Optional[gluon.SymbolBlock] = None  # loaded when it is first needed
+        self._whole: Optional[Executor] = None  # loaded when it is first needed
 
     def sample(
         self,
@@ -146,8 +144,8 @@ class Sampler:
             self._whole = self._load_whole()
         for start in range(0, len(codes), self.predictor.batch_size):
             piece = slice(start, start + self.predictor.batch_size)
-            inputs = (mx.nd.array(array[piece], ctx=self._ctx) for array in (codes, labels))
-            yield start, self._whole(*inputs).asnumpy().astype(np.float64)
+            (logits,) = self._whole(codes[piece], labels[piece])
+            yield start, logits.astype(np.float64)
 
     def step(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
         """Compute one place, see :class:`vqvae_gluon.nn.prior.PriorStep` for the inputs and what is returned."""
@@ -164,12 +162,12 @@ class Sampler:
                 "train one for this model with vqvae prior"
             )
 
-    def _load_whole(self) -> gluon.SymbolBlock:
+    def _load_whole(self) -> Executor:
         whole = self._folder.load(self._folder.prior, inputs=lambda _: {"data": (0, None, None), "label": (0,)})
         logits = (1, self.size.places, self.size.num_embeddings)
         if whole.inputs["data"][1:] != self.size.codes_shape or whole.head_shapes() != [logits]:
             raise VQVAEError(f"{whole.symbol_file}: is no prior of vqvae prior")
-        return whole.network(self._ctx, "logits")
+        return Executor(whole, self._ctx, "logits")
 
     def _labels(self, label: Label, count: int) -> np.ndarray:
         if label is None:
