@@ -52,6 +52,7 @@ class Sizes(NamedTuple):
     prior_counts: Tuple[Tuple[int, int], ...] = ((1, 40), (100, 6))
     memory_batches: Tuple[int, ...] = (32, 128, 500)
     memory_sides: Tuple[int, ...] = (28, 64, 128, 256)
+    training_batches: Tuple[int, ...] = (32, 128, 500)
 
 
 FULL = Sizes()
@@ -166,7 +167,7 @@ class Bench:
         return rows + [{"work": work, "MiB": peak} for work, peak in peaks.items()]
 
     def _training(self) -> Iterator[Measurement]:
-        for batch in (128, 500):
+        for batch in self.sizes.training_batches:
             size = {"batch": batch, "images": self.sizes.training}
             yield Measurement(
                 f"training, batch {batch}",
@@ -219,13 +220,14 @@ class Bench:
         contenders = {
             "ours, C++": self._latency_program,
             "ours, C++, MXNet's threads": partial(self._latency_program, **_OWN_THREADS),
+            "ours, Python": self._latency_python,
+            "ours, Python, NaiveEngine": partial(self._latency_python, MXNET_ENGINE_TYPE="NaiveEngine"),
             "PyTorch": partial(torch, **self._choose("one at a time, PyTorch", _LAYOUTS, trial)),
             "ONNX Runtime": partial(self._onnx.call, "latency_onnx"),
         }
         either = {name: partial(self._on_one_or_all, measure, images) for name, measure in contenders.items()}
-        ours = partial(self._ours.call, "latency", images=images)
         # A turn takes seconds, and what cores cost each other changes within seconds, see docs/performance.md.
-        yield Measurement("one at a time", {**either, "ours, Python": ours}, turns=self.sizes.single_turns)
+        yield Measurement("one at a time", either, turns=self.sizes.single_turns)
 
     def _on_one_or_all(self, measure: Callable[..., Figures], images: int) -> Figures:
         """Return the figures on one thread or on all, whichever has the better median, and those of both beside."""
@@ -241,6 +243,14 @@ class Bench:
         variables = {"OMP_NUM_THREADS": str(threads), **environment}
         lines = self._run(LATENCY, MODEL, "test.bytes", images, **variables).split()
         return percentiles([float(line) for line in lines])
+
+    def _latency_python(self, images: int, threads: int, **environment: str) -> Figures:
+        """A process of its own: one that has trained keeps threads, which cost a single image as much again."""
+        variables = {"OMP_NUM_THREADS": str(threads), **environment}
+        worker = Worker(Path(sys.executable), HERE / "ours.py", self.folder, "latency", **variables)
+        figures = worker.call("latency", images=images)
+        worker.close()
+        return figures
 
     def _start(self) -> Iterator[Measurement]:
         yield Measurement(

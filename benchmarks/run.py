@@ -40,7 +40,8 @@ def main() -> None:
     rows = summarize(rounds)
     for table in filter(None, (format_table(rows), format_memory(memory))):
         print(f"\n{table}")
-    print("\nOne at a time, if nothing else is said: the better of one thread and all, by the median of a turn.")
+    print(f"\n{machine['cpu']}, {machine['instructions']}, {machine['threads']} threads.")
+    print("One at a time, if nothing else is said: the better of one thread and all, by the median of a turn.")
     print(f"Waiting processes used {idle:.2%} of a core while others were measured.")
     result = {
         "date": datetime.now().isoformat(timespec="seconds"),
@@ -136,8 +137,10 @@ def _short(figures: Figures) -> str:
 def _machine() -> Dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return {
         "cpu": names[0] if names else platform.machine(),
+        "instructions": "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "others",
         "cores": len(os.sched_getaffinity(0)),
         "threads": int(os.environ["OMP_NUM_THREADS"]),
         "memory_GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),

@@ -14,10 +14,10 @@ from typing import Any, Callable
 class Worker:
     """A process of ``python`` that runs the functions which ``script`` hands to :func:`serve`.
 
-    It works in ``folder``; what it and its libraries print goes to a log there.
+    It works in ``folder``, with some variables set; what it and its libraries print goes to a log there.
     """
 
-    def __init__(self, python: Path, script: Path, folder: Path, name: str) -> None:
+    def __init__(self, python: Path, script: Path, folder: Path, name: str, **environment: str) -> None:
         self.calls = 0
         self._name = name
         self._log = folder / f"{name}.log"
@@ -28,6 +28,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=str(folder),
+                env={**os.environ, **environment},
                 text=True,
             )
 
