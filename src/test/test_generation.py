@@ -428,6 +428,8 @@ def test_images_without_a_class_are_told_or_learnt_without(worker, half_sorted_r
         (["--layers", "0"], "layers was given as 0"),
         (["--dropout", "1"], "dropout was given as 1.0"),
         (["--no-class", "-0.1"], "no_class was given as -0.1"),
+        (["--shift", "9"], "shift was given as 9: it must be in [0, 8]"),
+        (["--init-from", "nowhere"], "nowhere: holds no exported model"),
         (["--ctx", "tpu"], "unknown device 'tpu'"),
         (["--classes", "some"], "invalid choice: 'some'"),
     ],
@@ -466,6 +468,19 @@ def test_a_prior_of_data_that_have_changed_is_refused(worker, prior_run, classes
     status, errors = worker.run(text_of(["prior", run, *SMALL_PRIOR]))
     assert status == 2 and errors.count("\n") == 1 and "has changed since the model was trained on it" in errors
     assert contents(run) == before
+
+
+def test_a_prior_starts_from_another_with_moved_images(worker, prior_run, generate, tmp_path):
+    run = shutil.copytree(prior_run, tmp_path / "run")
+    shutil.rmtree(run / "prior")
+    words = ["prior", run, *SMALL_PRIOR, "--pictures", "0", "--shift", "1", "--init-from", prior_run]
+    assert tuple(worker.run(text_of(words)))[0] == 0
+    recipe = json.loads((run / "prior" / "recipe.json").read_text())
+    assert recipe["shift"] == 1 and recipe["init_from"] == str(prior_run)
+    generate("--model", run, "--count", 3, "--class", CLASSES[0])
+    shutil.rmtree(run / PRIOR)
+    assert tuple(worker.run(text_of(["prior", run, "--resume"]))) == (0, "")
+    generate("--model", run)
 
 
 def test_a_finished_prior_is_left_alone_and_a_lost_export_made_again(worker, prior_run, tmp_path):

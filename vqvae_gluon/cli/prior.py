@@ -66,6 +66,8 @@ def run(options: argparse.Namespace) -> None:
     classes = None if recipe.classes == "auto" else recipe.classes
     learnt = ("train", "validation")
     weights = partial(exported_weights, recipe.init_from) if recipe.init_from else None
+    if weights and not options.resume:
+        weights()  # what is wrong with it is told before images are encoded
     origin = load_origin(model, predictor, options.data, options.background, classes, learnt)
     dataset = encode_dataset(predictor, origin, shift=recipe.shift)
     trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights)
