@@ -53,7 +53,7 @@ class Recipe(Settings):
     num_embeddings: int = setting(64, "codebook rows")
     embedding_dim: int = setting(16, "length of a codebook row")
     update: str = setting("ema", "what moves the codebook: its gradient or moving averages")
-    ema_decay: float = setting(0.95, "decay of the codebook's moving averages")
+    ema_decay: float = setting(0.9, "decay of the codebook's moving averages")
     dead_share: float = setting(0.1, "share of an equal use under which a codebook row is replaced")
     dead_below: float = setting(0.0, "the same as average vectors a batch; the higher of the two counts")
     beta: float = setting(0.25, "weight of the commitment loss")
