@@ -105,12 +105,15 @@ def train_and_export(
     again: List[str],
     find_export: Callable[[], Optional[Dict[str, Any]]],
     export: Callable[[], Dict[str, Any]],
-) -> Dict[str, Any]:
-    """Train to the end and export, unless both are done; return the manifest.
+) -> Optional[Dict[str, Any]]:
+    """Train to the end and export, unless both are done; return the manifest. Of several workers only the first exports.
 
     Stopped, raise KeyboardInterrupt that says how to go on: by the command ``again``.
     """
     folder = training.folder
+    if not training.workers.first:
+        training.run()
+        return None
     manifest = find_export() if training.finished else None
     if manifest:
         print_text(f"{folder}: all {training.recipe.num_epoch} epochs are trained and exported already")

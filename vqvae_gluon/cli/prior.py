@@ -56,8 +56,10 @@ def run(options: argparse.Namespace) -> None:
     from ..runtime import parse_contexts
     from ..training.loop import Loop
     from ..training.prior import CodePrior
+    from ..workers import join
 
     contexts = parse_contexts(options.ctx)
+    workers = join()
     model = find_model(options.folder)
     run_folder = model.path.parent
     if not model.manifest.is_file():
@@ -70,12 +72,15 @@ def run(options: argparse.Namespace) -> None:
         weights()  # what is wrong with it is told before images are encoded
     origin = load_origin(model, predictor, options.data, options.background, classes, learnt)
     dataset = encode_dataset(predictor, origin, shift=recipe.shift)
-    trained = CodePrior(recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights)
+    trained = CodePrior(
+        recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights, workers
+    )
     training = Loop(trained, run_folder / FOLDER, options.resume)
     again = ["vqvae", "prior", str(options.folder), "--resume"]
     steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))
     manifest = train_and_export(training, again, *steps)
-    _print_manifest(manifest, model.path, options.json)
+    if manifest:
+        _print_manifest(manifest, model.path, options.json)
 
 
 def _read_recipe(options: argparse.Namespace) -> "PriorRecipe":

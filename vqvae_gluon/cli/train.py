@@ -50,13 +50,16 @@ def run(options: argparse.Namespace) -> None:
     from ..deploy.export import export_run, find_export
     from ..runtime import parse_contexts
     from ..training.autoencoder import Training
+    from ..workers import join
 
     contexts = parse_contexts(options.ctx or context)
+    workers = join()
     dataset = load_dataset(**recipe.data_settings())
-    training = Training(recipe, dataset, folder, contexts, options.resume)
+    training = Training(recipe, dataset, folder, contexts, options.resume, workers)
     again = ["vqvae", "train", "--output", str(folder), "--resume"]
     manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))
-    print_manifest(manifest, folder, options.json)
+    if manifest:
+        print_manifest(manifest, folder, options.json)
 
 
 def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":

@@ -8,6 +8,7 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import VQVAEError
+from ..workers import ALONE, Workers
 from .quantizer import VectorQuantizer
 
 
@@ -31,6 +32,8 @@ class CodebookAverages:
         Laplace smoothing of the counts.
     dead_below : float
         Average vectors per batch, 0 or more, under which a row is dead; 0 replaces none.
+    workers : Workers
+        Those who share each batch, and keep copies of the codebook.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class CodebookAverages:
         decay: float = 0.99,
         epsilon: float = 1e-5,
         dead_below: float = 1.0,
+        workers: Workers = ALONE,
     ) -> None:
         if quantizer.update != "ema":
             raise VQVAEError(
@@ -58,6 +62,7 @@ class CodebookAverages:
         self.decay = decay
         self.epsilon = epsilon
         self.dead_below = dead_below
+        self.workers = workers
         self.counts = np.ones(quantizer.num_embeddings)
         self.sums = self.codebook().astype(np.float64)
 
@@ -76,11 +81,13 @@ class CodebookAverages:
         """Take in one training batch and move the codebook.
 
         ``codes`` (N, H, W) of the encoder's outputs ``z`` (N, D, H, W); one of each for every device. Returns the
-        number of dead rows replaced.
+        number of dead rows replaced. Of several workers each gives what is its own share of the batch.
         """
         vectors = np.concatenate([as_vectors(part.asnumpy()) for part in z])
         numbers = np.concatenate([part.asnumpy().ravel() for part in codes]).astype(np.int64)
-        counts, sums = vector_sums(vectors, numbers, len(self.counts))
+        counts, sums, of_each = self.workers.sum(
+            *vector_sums(vectors, numbers, len(self.counts)), self.workers.own(np.array(len(vectors)))
+        )
         self.counts = self.decay * self.counts + (1 - self.decay) * counts
         self.sums = self.decay * self.sums + (1 - self.decay) * sums
         total = self.counts.sum()
@@ -89,7 +96,8 @@ class CodebookAverages:
 
         dead = np.flatnonzero(self.counts < self.dead_below)
         if len(dead):
-            codebook[dead] = vectors[rng.randint(len(vectors), size=len(dead))]
+            chosen = rng.randint(int(of_each.sum()), size=len(dead))
+            codebook[dead] = self.workers.rows(chosen, vectors, of_each)
             self.counts[dead] = self.dead_below
             self.sums[dead] = codebook[dead] * self.dead_below
         self._write(codebook)

@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from ..data import Dataset, batches, to_bytes, to_unit
 from ..errors import VQVAEError
-from ..metrics import CodeCounts
+from ..metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
 from ..nn.averages import as_vectors
 from ..runtime import stop_if_asked
+from ..workers import ALONE, Workers
 from .kmeans import kmeans, vectors_needed
 from .loop import Loop
 from .loss import Objective, Part
@@ -51,6 +52,8 @@ class Training(Loop):
         Each batch is divided among these devices.
     resume : bool
         Go on after the newest checkpoint.
+    workers : Workers
+        Those who train together, each with a share of every batch.
 
     Raises
     ------
@@ -67,8 +70,9 @@ class Training(Loop):
         folder: Path,
         ctx: Sequence[mx.Context] = (mx.cpu(),),
         resume: bool = False,
+        workers: Workers = ALONE,
     ) -> None:
-        super().__init__(Autoencoder(recipe, dataset, ctx), folder, resume)
+        super().__init__(Autoencoder(recipe, dataset, ctx, workers), folder, resume)
 
     @property
     def dataset(self) -> Dataset:
@@ -89,7 +93,8 @@ class Training(Loop):
 class EpochMeter:
     """Sums loss terms and counts codes over an epoch."""
 
-    def __init__(self, num_embeddings: int, image_numbers: int) -> None:
+    def __init__(self, num_embeddings: int, image_numbers: int, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._codes = CodeCounts(num_embeddings)
         self._image_numbers = image_numbers
         self._sums = np.zeros(4)
@@ -106,19 +111,23 @@ class EpochMeter:
             self.images += figures.shape[1]
 
     def summary(self) -> Dict[str, float]:
-        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used."""
-        reconstruction, commitment, codebook, squared_error = (float(mean) for mean in self._sums / self.images)
+        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used, over all workers."""
+        return self._means(*self._workers.sum(self._sums, self._codes.counts, np.array(self.images)))
+
+    def _means(self, sums: np.ndarray, counts: np.ndarray, images: np.ndarray) -> Dict[str, float]:
+        reconstruction, commitment, codebook, squared_error = (float(mean) for mean in sums / images)
         return {
             "reconstruction": reconstruction,
             "commitment": commitment,
             "codebook": codebook,
             "mse": squared_error / self._image_numbers,
-            **self._codes.summary(),
+            "perplexity": perplexity(counts),
+            "codes_used": codes_used(counts),
         }
 
     def progress(self) -> Dict[str, str]:
-        """Return the summary in short, without the MSE."""
-        summary = self.summary()
+        """Return the means of this worker in short, without the MSE."""
+        summary = self._means(self._sums, self._codes.counts, np.array(self.images))
         return {
             "rec": f"{summary['reconstruction']:.3f}",
             "commit": f"{summary['commitment']:.4f}",
@@ -137,8 +146,11 @@ class Autoencoder:
     kind = AUTOENCODER
     unit = "images"
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, ctx: Sequence[mx.Context] = (mx.cpu(),)) -> None:
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, ctx: Sequence[mx.Context] = (mx.cpu(),), workers: Workers = ALONE
+    ) -> None:
         self.recipe = recipe
+        self.workers = workers
         self.dataset = dataset
         self.ctx = list(ctx)
         self.fingerprint = dataset.fingerprint()
@@ -156,6 +168,7 @@ class Autoencoder:
             updates,
             recipe.warm_up,
             recipe.clip,
+            workers,
         )
 
     @property
@@ -163,12 +176,16 @@ class Autoencoder:
         return len(self.dataset.train.images)
 
     def start(self, rng: np.random.RandomState) -> None:
-        """Start a codebook of averages at k-means centres of encoder outputs."""
+        """Start a codebook of averages at k-means centres of encoder outputs; worker 0 finds them."""
         if not self.averages:
             return
-        vectors, per_image = self._sample_vectors(rng)
-        centres, counts = kmeans(vectors, self.recipe.num_embeddings, rng)
-        self.averages.start(centres, counts * (self.recipe.batch_size * per_image / len(vectors)))
+        centres, counts = np.zeros_like(self.averages.codebook()), np.zeros(self.recipe.num_embeddings)
+        if self.workers.first:
+            vectors, per_image = self._sample_vectors(rng)
+            centres, counts = kmeans(vectors, self.recipe.num_embeddings, rng)
+            counts *= self.recipe.batch_size * per_image / len(vectors)
+        self.averages.start(self.workers.from_first(centres), self.workers.from_first(counts))
+        self.workers.share_random_state(rng)
 
     def _sample_vectors(self, rng: np.random.RandomState) -> Tuple[np.ndarray, int]:
         """Return encoder outputs (V, D), as many as k-means needs, and how many an image has."""
@@ -188,11 +205,11 @@ class Autoencoder:
         return np.concatenate(vectors), per_image
 
     def meter(self) -> EpochMeter:
-        return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape))
+        return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape), self.workers)
 
     def step(self, chosen: np.ndarray, meter: EpochMeter, rng: np.random.RandomState) -> None:
         # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
-        images = mx.nd.from_numpy(to_unit(self.dataset.train.images[chosen]))
+        images = mx.nd.from_numpy(to_unit(self.dataset.train.images[self.workers.share(chosen)]))
         slices = gluon.utils.split_and_load(images, self.ctx, even_split=False)
         with autograd.record():
             parts = [self.objective(images) for images in slices]
@@ -213,7 +230,7 @@ class Autoencoder:
 
     def _measure(self, images: np.ndarray) -> Dict[str, float]:
         meter = self.meter()
-        for batch in batches(images, self._evaluation_batch):
+        for batch in self.workers.in_turn(batches(images, self._evaluation_batch)):
             meter.update([self.objective(self._to_array(batch))])
         return meter.summary()
 
@@ -282,7 +299,7 @@ class Autoencoder:
                     f"the {name} split holds {images.dtype} images of shape {images.shape}: "
                     f"the recipe asks for uint8 of (N, {', '.join(map(str, expected))})"
                 )
-        check_batches(self.examples, self.recipe.batch_size, len(self.ctx))
+        check_batches(self.examples, self.recipe.batch_size, len(self.ctx), self.workers)
 
     def _build_model(self) -> VQVAE:
         recipe = self.recipe
@@ -301,7 +318,7 @@ class Autoencoder:
             return None
         equal_use = recipe.batch_size * math.prod(self.model.codes_shape) / recipe.num_embeddings
         dead_below = max(recipe.dead_below, recipe.dead_share * equal_use)
-        return CodebookAverages(self.model.quantizer, decay=recipe.ema_decay, dead_below=dead_below)
+        return CodebookAverages(self.model.quantizer, decay=recipe.ema_decay, dead_below=dead_below, workers=self.workers)
 
 
 def _mean_logit(images: np.ndarray) -> np.ndarray:

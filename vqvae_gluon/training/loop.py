@@ -27,6 +27,8 @@ from .history import History
 from .optimizer import optimizer_state, restore_optimizer
 from .trained import Trained
 
+_SEEDS_APART = 1_000_003
+
 
 class Loop:
     """One training in one folder: ``recipe.json``, ``metrics.csv``, pictures and ``checkpoints/``.
@@ -52,6 +54,7 @@ class Loop:
         self.model = trained.model
         self.trainer = trained.trainer
         self.averages = trained.averages
+        self.workers = trained.trainer.workers
         self.folder = Path(folder)
         self.history = History(trained.kind)
         self.epoch = 0
@@ -63,6 +66,7 @@ class Loop:
         newest = list_checkpoints(self.folder)[-1:]
         if newest:
             self._restore(checkpoint_path(self.folder, newest[0]))
+        self.workers.agree(settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_go_on_at=str(self.epoch))
 
     @property
     def finished(self) -> bool:
@@ -78,6 +82,9 @@ class Loop:
         last = self.recipe.num_epoch
         if num_epoch is not None:
             last = min(last, self.epoch + num_epoch)
+        if not self.workers.first:
+            self._run_until(last)
+            return
         with locked(self.folder):
             for path in _leftovers(self.folder):
                 path.unlink()
@@ -95,13 +102,15 @@ class Loop:
     def _run_until(self, last: int) -> None:
         while self.epoch < last:
             rng = np.random.RandomState([self.recipe.seed, self.epoch])
-            mx.random.seed(self.recipe.seed + self.epoch)  # for models with random operators, such as dropout
+            # For models with random operators, such as dropout, which each worker has for its own share of a batch.
+            mx.random.seed(self.recipe.seed + self.epoch + _SEEDS_APART * self.workers.rank)
             learning_rate = self.trainer.learning_rate
             if self.epoch == 0:
                 self.trained.start(rng)
             start = time.perf_counter()
             training = self.train_epoch(rng)
             self.epoch_seconds.append(time.perf_counter() - start)
+            self.workers.align(self.model)
             if self.recipe.training_metrics == "prediction":
                 training = self.measure("train")
             validation = self.measure("validation")
@@ -153,6 +162,9 @@ class Loop:
             ) from None
 
     def _finish_epoch(self) -> None:
+        if not self.workers.first:
+            self.epoch += 1
+            return
         best_epoch = self.history.best()["epoch"]
         best = best_epoch == self.epoch
         if self.epoch == 0:
@@ -225,6 +237,8 @@ class Loop:
         self.epoch = checkpoint.epoch + 1
 
     def _open_folder(self, resume: bool) -> None:
+        if not self.workers.first:
+            return
         try:
             self._made_folder = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from mxnet import gluon
 from mxnet.gluon import Block
 
 from ..errors import VQVAEError
+from ..workers import ALONE, Workers
 from .checkpoint import damaged
 
 
@@ -18,18 +19,32 @@ class Trainer(gluon.Trainer):
 
     The usual norm is a moving average, so that ``clip`` means the same for every model, loss and image size: what it
     stops are jumps of the loss, after which Adam would make steps as long as if they were the rule.
+
+    With several ``workers`` a gradient is the sum of theirs, and each of them updates its own copy of the parameters.
     """
 
     _DECAY = 0.9
 
-    def __init__(self, parameters: gluon.ParameterDict, optimizer: mx.optimizer.Optimizer, clip: float = 0.0) -> None:
-        super().__init__(parameters, optimizer, kvstore="device", update_on_kvstore=False)
+    def __init__(
+        self,
+        parameters: gluon.ParameterDict,
+        optimizer: mx.optimizer.Optimizer,
+        clip: float = 0.0,
+        workers: Workers = ALONE,
+    ) -> None:
+        super().__init__(parameters, optimizer, kvstore=workers.store or "device", update_on_kvstore=False)
         self.clip = clip
+        self.workers = workers
+        if workers.store:
+            # Now, and not in the first step: a prediction may leave weights in oneDNN's own layout, which the store
+            # would take for rows.
+            self._init_kvstore()
+            self._init_params()
         #: The moving average of the norm of an example's gradient; 0 before the first update.
         self.usual_norm = 0.0
 
     def step(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
-        """Update all parameters by the gradients of a batch, summed over its examples."""
+        """Update all parameters by the gradients of a batch, summed over its examples; ``batch_size`` counts them all."""
         if not self.clip:
             super().step(batch_size, ignore_stale_grad)
             return
@@ -57,12 +72,13 @@ def build_trainer(
     updates: int,
     warm_up: float = 0.0,
     clip: float = 0.0,
+    workers: Workers = ALONE,
 ) -> Trainer:
     """Return the trainer of a model's parameters.
 
     ``optimizer`` is MXNet's name of it; ``schedule`` is 'constant', or 'cosine': from ``learning_rate`` to zero over
     all ``updates`` of the training. In the first ``warm_up`` of them, a share in [0, 1), the rate rises from zero.
-    ``clip``: see :class:`Trainer`.
+    ``clip`` and ``workers``: see :class:`Trainer`.
     """
     # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
     rising = int(warm_up * updates)
@@ -72,15 +88,17 @@ def build_trainer(
         scheduler = LRSequential([rise, scheduler])
         scheduler.base_lr = learning_rate  # or MXNet prints that it has another
     made = mx.optimizer.create(optimizer, learning_rate=learning_rate, lr_scheduler=scheduler)
-    return Trainer(model.collect_params(), made, clip)
+    return Trainer(model.collect_params(), made, clip, workers)
 
 
-def check_batches(examples: int, batch_size: int, devices: int) -> None:
-    """Raise VQVAEError if the last batch of an epoch leaves a device without an example."""
-    if (examples % batch_size or batch_size) < devices:
+def check_batches(examples: int, batch_size: int, devices: int, workers: Workers = ALONE) -> None:
+    """Raise VQVAEError if the last batch of an epoch leaves a worker or one of its devices without an example."""
+    if (examples % batch_size or batch_size) < devices * workers.count:
+        takers = f"{devices} devices" if workers.count == 1 else f"{workers.count} workers"
+        takers += f" with {devices} devices each" if workers.count > 1 < devices else ""
         raise VQVAEError(
             f"the last of the batches of {batch_size} from {examples} images is smaller "
-            f"than the {devices} devices: choose another batch size"
+            f"than the {takers}: choose another batch size{' or fewer workers' if workers.count > 1 else ''}"
         )
 
 

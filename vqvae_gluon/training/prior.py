@@ -13,6 +13,7 @@ from ..data.codes import CodesDataset
 from ..errors import VQVAEError
 from ..nn.prior import Prior, PriorStep
 from ..sampling import sample_codes
+from ..workers import ALONE, Workers
 from .optimizer import build_trainer, check_batches
 from .prior_recipe import PriorRecipe
 from .trained import Kind
@@ -50,7 +51,8 @@ class PriorObjective(HybridBlock):
 class BitsMeter:
     """Averages bits an image over an epoch, apart for images with and without their class."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._sums, self._counts = np.zeros(2), np.zeros(2, int)
 
     def update(self, bits: np.ndarray, with_class: np.ndarray) -> None:
@@ -63,14 +65,17 @@ class BitsMeter:
             self._counts[kind] += len(chosen)
 
     def summary(self) -> Dict[str, float]:
-        """Return the means; where there were no images of one kind, it has the mean of the other."""
-        sums, counts = self._sums, self._counts
+        """Return the means over all workers; where there were no images of one kind, it has the mean of the other."""
+        return self._means(*self._workers.sum(self._sums, self._counts))
+
+    @staticmethod
+    def _means(sums: np.ndarray, counts: np.ndarray) -> Dict[str, float]:
         means = sums / counts if counts.all() else np.full(2, sums.sum() / counts.sum())
         return dict(zip(PRIOR.metrics, map(float, means)))
 
     def progress(self) -> Dict[str, str]:
-        """Return the summary in short."""
-        summary = self.summary()
+        """Return the means of this worker in short."""
+        summary = self._means(self._sums, self._counts)
         return {"bits": f"{summary['bits_per_image']:.1f}", "with class": f"{summary['bits_per_image_with_class']:.1f}"}
 
 
@@ -87,11 +92,14 @@ class CodePrior:
         Makes images of codes, for pictures of samples; without, there are none.
     weights : callable, optional
         Returns the parameters by name, of a prior of this size that knows no moved images, which are the start.
+    workers : Workers
+        Those who train together, each with a share of every batch.
 
     Raises
     ------
     VQVAEError
-        If a batch is too small for the devices; when it starts, if the weights are those of a prior of another size.
+        If a batch is too small for the workers and their devices; when it starts, if the weights are those of a prior
+        of another size.
     """
 
     kind = PRIOR
@@ -105,20 +113,27 @@ class CodePrior:
         ctx: Sequence[mx.Context] = (mx.cpu(),),
         decode: Optional[Decode] = None,
         weights: Optional[Weights] = None,
+        workers: Workers = ALONE,
     ) -> None:
         self.recipe = recipe
+        self.workers = workers
         self.dataset = dataset
         self.ctx = list(ctx)
         self.fingerprint = self.dataset.fingerprint()
         self._decode, self._weights = decode, weights
         self._no_class = len(self.dataset.classes)
-        check_batches(self.examples, recipe.batch_size, len(self.ctx))
+        check_batches(self.examples, recipe.batch_size, len(self.ctx), workers)
         self.model = self._build_model()
         self.objective = PriorObjective(self.model)
         self.objective.hybridize(static_alloc=True, static_shape=True)
         updates = recipe.num_epoch * recipe.epoch_passes * math.ceil(self.examples / recipe.batch_size)
         self.trainer = build_trainer(
-            self.model, recipe.optimizer, recipe.learning_rate, recipe.learning_rate_schedule, updates
+            self.model,
+            recipe.optimizer,
+            recipe.learning_rate,
+            recipe.learning_rate_schedule,
+            updates,
+            workers=workers,
         )
 
     @property
@@ -143,7 +158,7 @@ class CodePrior:
             parameter.set_data(mx.nd.array(weights[name]))
 
     def meter(self) -> BitsMeter:
-        return BitsMeter()
+        return BitsMeter(self.workers)
 
     def step(self, chosen: np.ndarray, meter: BitsMeter, rng: np.random.RandomState) -> None:
         codes, labels = (array[chosen] for array in self.dataset.train)
@@ -151,6 +166,7 @@ class CodePrior:
         with_class = labels != self._no_class
         if self.dataset.moved:
             codes, labels = self._move(chosen, codes, labels, rng)
+        codes, labels, with_class = (self.workers.share(array) for array in (codes, labels, with_class))
         parts = [gluon.utils.split_and_load(_to_array(array), self.ctx, even_split=False) for array in (codes, labels)]
         with autograd.record():
             bits = [self.objective(*part) for part in zip(*parts)]
@@ -176,7 +192,7 @@ class CodePrior:
         codes, labels = self.dataset.split(split)
         without = np.full_like(labels, self._no_class)
         ways = (labels, without) if self._no_class else (without,)
-        for chosen in batches(np.arange(len(codes)), _EVALUATION_BATCH):
+        for chosen in self.workers.in_turn(batches(np.arange(len(codes)), _EVALUATION_BATCH)):
             for given in (way[chosen] for way in ways):
                 arrays = (_to_array(array).as_in_context(self.ctx[0]) for array in (codes[chosen], given))
                 meter.update(self.objective(*arrays).asnumpy(), given != self._no_class)

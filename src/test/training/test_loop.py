@@ -238,5 +238,5 @@ def test_what_serves_all_trainings_knows_of_none(name):
     text = (Path(training.__file__).parent / f"{name}.py").read_text()
     modules = [node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
     own = {"loop", "trained", "checkpoint", "history", "optimizer", "settings"}
-    assert set(modules) <= own | {"data", "errors", "files", "runtime"}
+    assert set(modules) <= own | {"data", "errors", "files", "runtime", "workers"}
     assert not re.search("codebook|codes|autoencoder|prior", text, re.IGNORECASE)
