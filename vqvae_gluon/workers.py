@@ -1,12 +1,13 @@
 """Several processes that train one model together: all that training has to know of the others.
 
-Each worker computes a share of every batch; what has to be known of the whole batch is a sum over all workers, pushed to
-and pulled from MXNet's key-value store ``dist_sync``, whose servers add up and hold no optimizer. So all workers decide
-on the same bits and stay copies of each other. Which worker a process is, its environment says (docs/distributed.md).
+Each worker computes a share of every batch; what has to be known of the whole batch is a sum over all workers, pushed
+to and pulled from MXNet's key-value store ``dist_sync``, whose servers add up and hold no optimizer. So all workers
+decide on the same bits and stay copies of each other. Which worker a process is, its environment says
+(docs/distributed.md).
 """
 import hashlib
 import os
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, TypeVar
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, TypeVar
 
 import numpy as np
 

@@ -31,6 +31,7 @@ from . import (
     export,
     export_onnx,
     generate,
+    launch,
     merge,
     page,
     prior,
@@ -42,7 +43,7 @@ from .common import tell
 
 # In the order of --help.
 _COMMANDS = (
-    *(train, compare, evaluate, encode, merge, decode, reconstruct),
+    *(train, launch, compare, evaluate, encode, merge, decode, reconstruct),
     *(export, export_onnx, page, check, prior, generate, score),
 )
 

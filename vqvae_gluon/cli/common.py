@@ -106,7 +106,9 @@ def train_and_export(
     find_export: Callable[[], Optional[Dict[str, Any]]],
     export: Callable[[], Dict[str, Any]],
 ) -> Optional[Dict[str, Any]]:
-    """Train to the end and export, unless both are done; return the manifest. Of several workers only the first exports.
+    """Train to the end and export, unless both are done; return the manifest.
+
+    Of several workers only the first one exports, and the others return None.
 
     Stopped, raise KeyboardInterrupt that says how to go on: by the command ``again``.
     """

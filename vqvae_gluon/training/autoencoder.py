@@ -318,7 +318,9 @@ class Autoencoder:
             return None
         equal_use = recipe.batch_size * math.prod(self.model.codes_shape) / recipe.num_embeddings
         dead_below = max(recipe.dead_below, recipe.dead_share * equal_use)
-        return CodebookAverages(self.model.quantizer, decay=recipe.ema_decay, dead_below=dead_below, workers=self.workers)
+        return CodebookAverages(
+            self.model.quantizer, decay=recipe.ema_decay, dead_below=dead_below, workers=self.workers
+        )
 
 
 def _mean_logit(images: np.ndarray) -> np.ndarray:

@@ -66,7 +66,9 @@ class Loop:
         newest = list_checkpoints(self.folder)[-1:]
         if newest:
             self._restore(checkpoint_path(self.folder, newest[0]))
-        self.workers.agree(settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_go_on_at=str(self.epoch))
+        self.workers.agree(
+            settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_go_on_at=str(self.epoch)
+        )
 
     @property
     def finished(self) -> bool:

@@ -44,7 +44,10 @@ class Trainer(gluon.Trainer):
         self.usual_norm = 0.0
 
     def step(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
-        """Update all parameters by the gradients of a batch, summed over its examples; ``batch_size`` counts them all."""
+        """Update all parameters by the gradients of a batch, summed over its examples.
+
+        ``batch_size`` counts the examples of all workers.
+        """
         if not self.clip:
             super().step(batch_size, ignore_stale_grad)
             return

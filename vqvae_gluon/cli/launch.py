@@ -1,0 +1,81 @@
+"""``vqvae launch``: train with several processes, here or on several machines."""
+import argparse
+import shlex
+from typing import List
+
+from ..errors import VQVAEError
+from .common import print_text
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    launch = commands.add_parser(
+        "launch",
+        help="train with several processes, here or on several machines",
+        usage="%(prog)s [-h] --workers N [--hosts FILE] [--servers N] [--port N] [--dry-run] -- train|prior ...",
+        description="Run 'vqvae train' or 'vqvae prior' in several processes, each of which computes a share of every "
+        "batch: together they make what one process makes, within rounding. MXNet's scheduler and servers are started "
+        "beside them. When one of the processes dies, all are ended and the command to go on with is printed.",
+    )
+    launch.add_argument("--workers", type=int, required=True, metavar="N", help="processes that compute")
+    launch.add_argument(
+        "--hosts",
+        metavar="FILE",
+        help="start them by ssh on these machines in turn: on each line a name for ssh and, if others must use another "
+        "one, its address; every host needs the same files under the same paths (default: all on this machine)",
+    )
+    launch.add_argument("--servers", type=int, metavar="N", help="processes that add up (default: one a host)")
+    launch.add_argument("--port", type=int, metavar="N", help="port of the scheduler (default: a free one)")
+    launch.add_argument(
+        "--dry-run", action="store_true", help="print the processes, one a line, for another scheduler; start nothing"
+    )
+    launch.add_argument("words", nargs=argparse.REMAINDER, metavar="-- train|prior ...", help="what the workers run")
+    launch.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Start the processes, wait for them and say what became of them."""
+    from ..launch.plan import LOOPBACK, Host, free_port, make_plan, read_hosts
+
+    command = _check_command(options.words[1:] if options.words[:1] == ["--"] else options.words)
+    if options.port is not None and not 1 <= options.port < 1 << 16:
+        raise VQVAEError(f"--port was given as {options.port}: it must be from 1 to 65535")
+    hosts = read_hosts(options.hosts) if options.hosts else [Host("", LOOPBACK)]
+    used = hosts[: max(1, options.workers)]
+    servers = len(used) if options.servers is None else options.servers
+    plan = make_plan(command, options.workers, servers, used, options.port or free_port())
+    if options.dry_run:
+        print_text("\n".join(part.text() for part in plan))
+        return
+
+    from ..launch.group import Group, check_hosts
+
+    if options.hosts:
+        check_hosts(used)
+    go_on = f"go on: {_again(options, command)}"
+    with Group(plan) as group:
+        try:
+            fault = group.wait()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{group.stop()}; {go_on}") from None
+    if fault:
+        raise VQVAEError(f"{fault}; {go_on}")
+
+
+def _check_command(command: List[str]) -> List[str]:
+    """Return the command; raise VQVAEError unless it is one for several workers, and SystemExit if it is misspelt."""
+    from ..launch.plan import COMMANDS
+    from . import _parser
+
+    if not command or command[0] not in COMMANDS:
+        given = f"'{command[0]}'" if command else "no command"
+        raise VQVAEError(f"launch was given {given} to run: give train or prior with its options after --")
+    _parser().parse_args(command)
+    return command
+
+
+def _again(options: argparse.Namespace, command: List[str]) -> str:
+    flags = ("workers", "hosts", "servers", "port")
+    given = [(f"--{name}", str(getattr(options, name))) for name in flags if getattr(options, name) is not None]
+    resume = [] if "--resume" in command else ["--resume"]
+    return shlex.join(["vqvae", "launch", *(word for pair in given for word in pair), "--", *command, *resume])
