@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mxnet.gluon import nn
 
-from vqvae_gluon import VQVAEError, VectorQuantizer
+from vqvae_gluon import VectorQuantizer, VQVAEError
 from vqvae_gluon.nn import CodebookAverages
 from vqvae_gluon.training.optimizer import check_batches
 from vqvae_gluon.workers import ALONE, Workers, join

@@ -15,7 +15,7 @@ from ..errors import VQVAEError
 from .plan import Host, Part, remote_text
 
 # Seconds without a sign of life after which a process counts as lost; before the first one, it may take longer.
-_SILENCE, _FIRST_SILENCE = 7.0, 30.0
+_SILENCE, _FIRST_SILENCE = 6.0, 30.0
 _STOPPING = 20.0  # seconds that worker 0 has to save what it has, when it is asked to stop
 _LAST_WORDS = 1.0
 _ENDING = 5.0

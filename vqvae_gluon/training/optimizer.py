@@ -35,11 +35,10 @@ class Trainer(gluon.Trainer):
         super().__init__(parameters, optimizer, kvstore=workers.store or "device", update_on_kvstore=False)
         self.clip = clip
         self.workers = workers
-        if workers.store:
-            # Now, and not in the first step: a prediction may leave weights in oneDNN's own layout, which the store
-            # would take for rows.
-            self._init_kvstore()
-            self._init_params()
+        # Now, and not in the first step, whose update of BatchNorm's averages several devices would lose; and a
+        # prediction may leave weights in oneDNN's own layout, which the servers would take for rows.
+        self._init_kvstore()
+        self._init_params()
         #: The moving average of the norm of an example's gradient; 0 before the first update.
         self.usual_norm = 0.0
 
