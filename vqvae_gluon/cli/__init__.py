@@ -74,7 +74,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
             signal.signal(number, stop)
     try:
         options = _parser().parse_args(arguments)
-        use_all_cores()
+        if options.run is not launch.run:  # whose processes have cores to share
+            use_all_cores()
         try:
             options.run(options)
         except Exception:

@@ -3,6 +3,7 @@ import os
 import shlex
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
@@ -55,12 +56,14 @@ def make_plan(command: Sequence[str], workers: int, servers: int, hosts: Sequenc
         "DMLC_NUM_SERVER": str(servers),
     }
 
+    machines = Counter(hosts[number % len(hosts)].name for number in range(workers))
+
     def part(role: str, number: int, name: str, words: List[str]) -> Part:
         host = hosts[number % len(hosts)]
         variables = {"DMLC_ROLE": role, "DMLC_NODE_HOST": host.address, **common}
         if role == "worker":
             variables["DMLC_WORKER_ID"] = str(number)
-        return Part(name, host, variables, [sys.executable, *words], -(-workers // len(hosts)))
+        return Part(name, host, variables, [sys.executable, *words], machines[host.name] or 1)
 
     # MXNet serves as scheduler or server as soon as it is imported.
     serve, train = ["-c", "import mxnet"], ["-m", "vqvae_gluon", *command]

@@ -142,9 +142,11 @@ def test_a_launch_that_is_stopped_saves_and_says_how_to_go_on(launched, tmp_path
     assert_nothing_is_left(launch.port)
 
 
-def test_a_launcher_that_is_killed_takes_all_with_it_and_only_loopback_listens(launched):
-    launch = launched()
+def test_a_launcher_that_is_killed_takes_all_with_it(launched):
+    launch = launched(env={name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"})
     running = processes(launch.port)
+    with open(f"/proc/{running['worker 1']}/environ", "rb") as file:
+        assert b"\0OMP_NUM_THREADS=%d\0" % max(1, len(os.sched_getaffinity(0)) // 2) in file.read()
     assert {name.partition(" ")[0] for name in running} == {"scheduler", "server", "worker", "heart"}
     listening = listeners(running.values())
     assert ("127.0.0.1", launch.port) in listening and len(listening) == 4
