@@ -4,10 +4,13 @@ Usage: .venv/bin/python benchmarks/scaling.py [--rounds 3] [--models vqvae_emadl
 
 Three ways take turns in each round: one process on one core, two processes on one core each (as ``vqvae launch``
 starts them, all on loopback), one process on two cores. Printed are images/s of the first and, of the others, how many
-times as fast each was in the same round; medians, with the lowest and the highest. The figures on paper follow from
-the first: a step's time is that of a machine's share of the batch plus that of its bytes, nothing overlapping.
+times as fast each was in the same round; and how much processor time an image took, of all processes, servers included,
+which other work on the machine changes little. Medians, with the lowest and the highest. The figures on paper are of
+machines with two cores: a step's time is that of the processor time of a machine's share of the batch, plus that of its
+bytes, nothing overlapping.
 """
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -16,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 if TYPE_CHECKING:
     from vqvae_gluon.launch.plan import Part
@@ -27,7 +30,7 @@ MODELS = {
     "vqvae_residual": {"channels": 3, "image_size": (64, 64), "num_embeddings": 512, "embedding_dim": 64},
 }
 ONE, TWO, BOTH = "one process, one core", "two processes, one core each", "one process, two cores"
-_SECONDS, _LEAST_STEPS = 4.0, 2
+_SECONDS = 4.0
 _NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1250e6}
 _MACHINES = (2, 8, 64)
 
@@ -44,18 +47,19 @@ def main() -> None:
         measure(*options.measure)
         return
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
-    print("| model | batch | one core, images/s | two processes, times as fast | two cores, times as fast |")
-    print("|---|---|---|---|---|")
+    ways = "two processes | one on two cores"
+    print(f"| model | batch | images/s on one core | faster: {ways} | ms of processor an image | more in {ways} |")
+    print("|---" * 8 + "|")
     paper: List[str] = []
     for model in options.models.split(","):
         for batch in map(int, options.batches.split(",")):
             rounds = [_round(model, batch) for _ in range(options.rounds)]
-            rates = statistics.median(figures[ONE]["images/s"] for figures in rounds)
-            ratios = [_spread([one[way]["images/s"] / one[ONE]["images/s"] for one in rounds]) for way in (TWO, BOTH)]
-            print(f"| `{model}` | {batch} | {rates:,.0f} | {ratios[0]} | {ratios[1]} |", flush=True)
-            # A machine on paper has the two cores of this one.
-            machine = statistics.median(figures[BOTH]["images/s"] for figures in rounds)
-            paper += on_paper(model, batch, machine, rounds[0][ONE]["bytes"])
+            rate, cost = (statistics.median(one[ONE][name] for one in rounds) for name in ("images/s", "seconds"))
+            faster = [_spread([one[way]["images/s"] / one[ONE]["images/s"] for one in rounds]) for way in (TWO, BOTH)]
+            dearer = [_spread([one[way]["seconds"] / one[ONE]["seconds"] for one in rounds]) for way in (TWO, BOTH)]
+            cells = [f"`{model}`", str(batch), f"{rate:,.0f}", *faster, f"{1000 * cost:.2f}", *dearer]
+            print(f"| {' | '.join(cells)} |", flush=True)
+            paper += on_paper(model, batch, 2 / cost, rounds[0][ONE]["bytes"])
     print(f"load of the machine after: {os.getloadavg()[0]:.1f}")
     print("| model | batch of all | network | MB a step | " + " | ".join(f"{n} machines" for n in _MACHINES) + " |")
     print("|---" * (4 + len(_MACHINES)) + "|")
@@ -134,24 +138,37 @@ def measure(model: str, batch: str, out: str) -> None:
     trained = Autoencoder(recipe, Dataset(*[Split(images)] * 3), workers=workers)
     meter, chosen = trained.meter(), np.arange(recipe.batch_size)
 
-    def steps(count: int) -> float:
-        start = time.perf_counter()
+    def steps(count: int) -> Tuple[float, float]:
+        start, used = time.perf_counter(), _processor_seconds()
         for _ in range(count):
             trained.step(chosen, meter, rng)
         mx.nd.waitall()
-        return time.perf_counter() - start
+        workers.sum(np.zeros(1))  # all have got here
+        return time.perf_counter() - start, _processor_seconds() - used
 
     steps(1)
     # As many steps as worker 0 finds right: all must make the same number.
-    count = max(_LEAST_STEPS, round(_SECONDS / steps(1)))
-    count = int(workers.from_first(np.array(count)))
-    seconds = steps(count)
+    count = int(workers.from_first(np.array(max(1, round(_SECONDS / steps(1)[0])))))
+    seconds, used = steps(count)
     if workers.first:
         moved = [parameter for parameter in trained.model.collect_params().values() if parameter.grad_req != "null"]
         numbers = sum(int(np.prod(parameter.shape)) for parameter in moved)
         numbers += recipe.num_embeddings * (recipe.embedding_dim + 1) + workers.count
-        figures = {"images/s": count * recipe.batch_size / seconds, "bytes": 4 * numbers}
+        done = count * recipe.batch_size
+        figures = {"images/s": done / seconds, "seconds": used / done, "bytes": 4 * numbers}
         Path(out).write_text(json.dumps(figures))
+
+
+def _processor_seconds() -> float:
+    """Return how long this process and those that train with it have computed."""
+    port, ticks = os.environ.get("DMLC_PS_ROOT_PORT", ""), 0
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            mark = f"\0DMLC_PS_ROOT_PORT={port}\0".encode()
+            if number == str(os.getpid()) or (port and mark in Path("/proc", number, "environ").read_bytes()):
+                words = Path("/proc", number, "stat").read_text().rpartition(")")[2].split()
+                ticks += int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _spread(values: List[float]) -> str:
