@@ -127,6 +127,7 @@ class Group:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
+            process.speaks = False  # a shell may say that its command was killed
             process.end()
         end = time.monotonic() + _ENDING
         while self._selector.get_map() and time.monotonic() < end:
@@ -150,6 +151,7 @@ class Group:
                 self._hear_out(dead[0], _LAST_WORDS)
                 return dead[0].fault()
             if all(worker.popen.poll() is not None for worker in self._workers):
+                self._hear_out(self._workers[0], _LAST_WORDS)
                 return ""
 
     def stop(self) -> str:
@@ -189,7 +191,7 @@ def check_hosts(hosts: Sequence[Host]) -> None:
 def _ask_version(name: str) -> Tuple[Optional[int], str, str]:
     command = [*_SSH, name, remote_text(shlex.join([sys.executable, "-m", "vqvae_gluon", "--version"]))]
     try:
-        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return 255, "", "it does not answer"
     except OSError as error:
