@@ -5,7 +5,8 @@ Usage: .venv/bin/python benchmarks/scaling.py [--rounds 3] [--models vqvae_emadl
 Three ways take turns in each round: one process on one core, two processes on one core each (as ``vqvae launch``
 starts them, all on loopback), one process on two cores. Printed are images/s of the first and, of the others, how many
 times as fast each was in the same round; and how much processor time an image took, of all processes, servers included,
-which other work on the machine changes little. Medians, with the lowest and the highest. The figures on paper are of
+which other work on the machine changes little (least with OMP_WAIT_POLICY=passive, or threads that wait for a core
+spin). Medians, with the lowest and the highest. The figures on paper are of
 machines with two cores: a step's time is that of the processor time of a machine's share of the batch, plus that of its
 bytes, nothing overlapping.
 """
