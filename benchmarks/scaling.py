@@ -6,9 +6,9 @@ Three ways take turns in each round: one process on one core, two processes on o
 starts them, all on loopback), one process on two cores. Printed are images/s of the first and, of the others, how many
 times as fast each was in the same round; and how much processor time an image took, of all processes, servers included,
 which other work on the machine changes little (least with OMP_WAIT_POLICY=passive, or threads that wait for a core
-spin). Medians, with the lowest and the highest. The figures on paper are of
-machines with two cores: a step's time is that of the processor time of a machine's share of the batch, plus that of its
-bytes, nothing overlapping.
+spin). Medians, with the lowest and the highest. The figures on paper are of machines with two cores: a step's time is
+the processor time of a machine's share of the batch and of what a worker spends on the others, shared by both cores,
+plus that of its bytes, nothing overlapping.
 """
 import argparse
 import contextlib
@@ -33,7 +33,7 @@ MODELS = {
 ONE, TWO, BOTH = "one process, one core", "two processes, one core each", "one process, two cores"
 _SECONDS = 4.0
 _NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1250e6}
-_MACHINES = (2, 8, 64)
+_MACHINES, _CORES = (2, 8, 64), 2
 
 
 def main() -> None:
@@ -60,23 +60,25 @@ def main() -> None:
             dearer = [_spread([one[way]["seconds"] / one[ONE]["seconds"] for one in rounds]) for way in (TWO, BOTH)]
             cells = [f"`{model}`", str(batch), f"{rate:,.0f}", *faster, f"{1000 * cost:.2f}", *dearer]
             print(f"| {' | '.join(cells)} |", flush=True)
-            paper += on_paper(model, batch, 2 / cost, rounds[0][ONE]["bytes"])
+            more = statistics.median(one[TWO]["seconds"] - one[ONE]["seconds"] for one in rounds)
+            paper += on_paper(model, batch, cost, max(0.0, more) * batch / 2, rounds[0][ONE]["bytes"])
     print(f"load of the machine after: {os.getloadavg()[0]:.1f}")
     print("| model | batch of all | network | MB a step | " + " | ".join(f"{n} machines" for n in _MACHINES) + " |")
     print("|---" * (4 + len(_MACHINES)) + "|")
     print("\n".join(paper))
 
 
-def on_paper(model: str, batch: int, rate: float, size: float) -> List[str]:
-    """Return rows that say how many times as fast several machines are as one that trains ``rate`` images/s.
+def on_paper(model: str, batch: int, image: float, step: float, size: float) -> List[str]:
+    """Return rows that say how many times as fast several machines are as one.
 
-    ``size`` is the bytes that a worker pushes in a step, and pulls. With a server on each of N machines, each machine
+    ``image`` and ``step`` are the seconds of processor that an image takes and, of each of several workers, a step
+    more; ``size`` is the bytes that a worker pushes in a step, and pulls. With a server on each of N machines, each
     sends (N - 1) / N of them to the other servers and, as a server, as much back to the other workers.
     """
     rows = []
     for network, speed in _NETWORKS.items():
-        times = {n: batch / n / rate + 2 * size * (n - 1) / n / speed for n in _MACHINES}
-        faster = " | ".join(f"{batch / rate / seconds:.1f}" for seconds in times.values())
+        times = [(batch / n * image + step) / _CORES + 2 * size * (n - 1) / n / speed for n in _MACHINES]
+        faster = " | ".join(f"{batch * image / _CORES / seconds:.1f}" for seconds in times)
         rows.append(f"| `{model}` | {batch} | {network} | {2 * size / 1e6:.2f} | {faster} |")
     return rows
 
