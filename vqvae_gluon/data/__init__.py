@@ -4,12 +4,13 @@ from typing import Sequence, Tuple, Union
 
 from ..background import parse_background
 from ..errors import VQVAEError
-from .dataset import SPLITS, Dataset, Split, batches, to_bytes, to_unit
+from .dataset import SPLITS, Dataset, Images, Split, batches, to_bytes, to_unit
 from .image_file import read_image, write_png
 
 __all__ = [
     "SPLITS",
     "Dataset",
+    "Images",
     "Split",
     "batches",
     "check_classes",

@@ -1,22 +1,28 @@
-"""The one form in which images reach training: three splits of bytes."""
+"""The one form in which images reach training: three splits of bytes, held or read when they are asked for."""
 import hashlib
-from typing import Iterator, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
 from ..errors import VQVAEError
 
+if TYPE_CHECKING:
+    from .stream import Stream
+
 SPLITS = ("train", "validation", "test")
+
+#: (N, C, H, W) uint8: an array, or what has an array's ``shape``, ``dtype``, ``len`` and ``images[numbers]``.
+Images = Union[np.ndarray, "Stream"]
 
 
 class Split(NamedTuple):
-    """``images`` (N, C, H, W) uint8 and, where the source has them, ``labels`` (N,) int64.
+    """``images`` (N, C, H, W) uint8, held or streamed, and, where the source has them, ``labels`` (N,) int64.
 
     ``classes`` are the names of the labels 0, 1 and so on; empty where the source has no labels. An image without a
     class among others that have one has the label -1.
     """
 
-    images: np.ndarray
+    images: Images
     labels: Optional[np.ndarray] = None
     classes: Tuple[str, ...] = ()
 
@@ -39,7 +45,10 @@ class Dataset(NamedTuple):
         digest = hashlib.sha256()
         for split in self:
             digest.update(repr(split.images.shape).encode())
-            digest.update(np.ascontiguousarray(split.images).data)
+            if isinstance(split.images, np.ndarray):
+                digest.update(np.ascontiguousarray(split.images).data)
+            else:
+                digest = split.images.hashed(digest)
         return digest.hexdigest()
 
 
@@ -53,10 +62,33 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(images, 0, 1) * np.float32(255)).astype(np.uint8)
 
 
+def read(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the images whose numbers (n,) each of the orders has; those of a stream are read ahead."""
+    if isinstance(images, np.ndarray):
+        return (images[chosen] for chosen in orders)
+    return images.read(orders)
+
+
+def ahead(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the orders themselves; until the next one is asked for, a stream has the images of one at hand."""
+    return iter(orders) if isinstance(images, np.ndarray) else images.ahead(orders)
+
+
+def channel_means(images: Images) -> np.ndarray:
+    """Return the mean of each channel, (C,) float64 in [0, 255]."""
+    if isinstance(images, np.ndarray):
+        return images.mean(axis=(0, 2, 3))
+    return images.channel_means()
+
+
 def batches(
-    images: np.ndarray, batch_size: int, rng: Optional[np.random.RandomState] = None
+    images: Images, batch_size: int, rng: Optional[np.random.RandomState] = None
 ) -> Iterator[np.ndarray]:
     """Yield uint8 batches, shuffled if ``rng`` is given; the last one may be short."""
     order = np.arange(len(images)) if rng is None else rng.permutation(len(images))
-    for start in range(0, len(images), batch_size):
-        yield images[order[start : start + batch_size]]
+    yield from read(images, in_batches(order, batch_size))
+
+
+def in_batches(numbers: np.ndarray, batch_size: int) -> List[np.ndarray]:
+    """Return numbers (N,) in pieces of a batch; the last one may be short."""
+    return [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import Dataset, check_classes, load_dataset, to_unit
+from ..data import Dataset, batches, check_classes, load_dataset, to_unit
 from ..data.mnist import DIGITS
 from ..errors import VQVAEError
 from ..metrics import CodeCounts, psnr, ssim
@@ -53,9 +53,9 @@ def evaluate_model(
     counts = CodeCounts(len(predictor.codebook))
     parts: Dict[str, List[np.ndarray]] = defaultdict(list)  # of each figure, (n,) for each batch
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
-        for start in range(0, len(images), predictor.batch_size):
-            batch = slice(start, start + predictor.batch_size)
-            originals = to_unit(images[batch])
+        for number, pixels in enumerate(batches(images, predictor.batch_size)):
+            batch = slice(number * predictor.batch_size, number * predictor.batch_size + len(pixels))
+            originals = to_unit(pixels)
             codes = predictor.encode(originals)
             reconstructions = predictor.decode(codes)
             counts.update(codes)

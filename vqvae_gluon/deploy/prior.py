@@ -2,14 +2,14 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, List, Optional
 from urllib.parse import quote
 
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import Dataset
+from ..data import Dataset, Images, batches
 from ..data.codes import CodesDataset, CodesSplit
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
@@ -52,20 +52,36 @@ def encode_dataset(
                 f"the {name} split holds {strangers} of {len(images)} images without a class of the training split "
                 f"({', '.join(classes)}): give each image one, or learn without classes (--classes none)"
             )
-        splits.append(CodesSplit(predictor.encode(images), labels))
+        splits.append(CodesSplit(_encode(predictor, images), labels))
     moved = tuple(_encode_moved(predictor, dataset.train.images, shift)) if shift else ()
     return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook), moved)
 
 
-def _encode_moved(predictor: Predictor, images: np.ndarray, shift: int) -> Iterator[np.ndarray]:
-    """Yield the codes of all images for each way of moving them, but the one that leaves them where they are."""
+def _encode_moved(predictor: Predictor, images: Images, shift: int) -> List[np.ndarray]:
+    """Return the codes of all images for each way of moving them, but the one that leaves them where they are."""
     height, width = images.shape[2:]
     ways = [(down, right) for down in range(-shift, shift + 1) for right in range(-shift, shift + 1) if down or right]
-    padded = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="edge")
-    for down, right in tqdm(ways, desc="encoding", unit=" ways to move", leave=False, disable=None):
-        stop_if_asked()
-        rows, columns = slice(shift - down, shift - down + height), slice(shift - right, shift - right + width)
-        yield predictor.encode(padded[:, :, rows, columns]).astype(np.uint16)
+    moved: List[List[np.ndarray]] = [[] for _ in ways]
+    with tqdm(total=len(images), desc="encoding moved", unit=" images", leave=False, disable=None) as bar:
+        for batch in batches(images, predictor.batch_size):
+            padded = np.pad(batch, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="edge")
+            for (down, right), codes in zip(ways, moved):
+                stop_if_asked()
+                rows, columns = slice(shift - down, shift - down + height), slice(shift - right, shift - right + width)
+                codes.append(predictor.encode(padded[:, :, rows, columns]).astype(np.uint16))
+            bar.update(len(batch))
+    return [np.concatenate(codes) for codes in moved]
+
+
+def _encode(predictor: Predictor, images: Images) -> np.ndarray:
+    """Return the codes (N, h, w) of images, of which a stream has a few batches in memory at a time."""
+    with tqdm(total=len(images), desc="encoding", unit=" images", leave=False, disable=None) as bar:
+        codes = []
+        for batch in batches(images, predictor.batch_size):
+            stop_if_asked()
+            codes.append(predictor.encode(batch))
+            bar.update(len(batch))
+    return np.concatenate(codes)
 
 
 def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:

@@ -1,14 +1,15 @@
 """What is particular to the training of an autoencoder: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon
 from tqdm import tqdm
 
-from ..data import Dataset, batches, to_bytes, to_unit
+from ..data import Dataset, Images, batches, to_bytes, to_unit
+from ..data.dataset import ahead, channel_means, in_batches, read
 from ..errors import VQVAEError
 from ..metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
@@ -196,9 +197,9 @@ class Autoencoder:
         kept = min(per_image, math.ceil(needed / len(chosen)))
         vectors = []
         with tqdm(total=len(chosen), desc="encoding", unit=" images", leave=False, disable=None) as bar:
-            for batch in batches(chosen, self._evaluation_batch):
+            for batch in read(images, in_batches(chosen, self._evaluation_batch)):
                 stop_if_asked()
-                z = as_vectors(self.model(self._to_array(images[batch])).z.asnumpy())
+                z = as_vectors(self.model(self._to_array(batch)).z.asnumpy())
                 places = [rng.permutation(per_image)[:kept] + per_image * number for number in range(len(batch))]
                 vectors.append(z if kept == per_image else z[np.concatenate(places)])
                 bar.update(len(batch))
@@ -206,6 +207,9 @@ class Autoencoder:
 
     def meter(self) -> EpochMeter:
         return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape), self.workers)
+
+    def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return ahead(self.dataset.train.images, orders)
 
     def step(self, chosen: np.ndarray, meter: EpochMeter, rng: np.random.RandomState) -> None:
         # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
@@ -220,17 +224,18 @@ class Autoencoder:
             self.averages.step([part.codes for part in parts], [part.z for part in parts], rng)
 
     def measure(self, split: str) -> Dict[str, float]:
-        return self._measure(self.dataset.split(split).images)
+        images = self.dataset.split(split).images
+        return self._measure(images, np.arange(len(images)))
 
     def measure_classes(self, split: str) -> Dict[str, Dict[str, float]]:
         """Return, for each class with images in a split, their number ``images`` and their metrics."""
         images, labels, names = self.dataset.split(split)
-        chosen = {name: labels == number for number, name in enumerate(names) if number in labels}
-        return {name: {"images": int(of.sum()), **self._measure(images[of])} for name, of in chosen.items()}
+        chosen = {name: np.flatnonzero(labels == number) for number, name in enumerate(names) if number in labels}
+        return {name: {"images": len(of), **self._measure(images, of)} for name, of in chosen.items()}
 
-    def _measure(self, images: np.ndarray) -> Dict[str, float]:
+    def _measure(self, images: Images, chosen: np.ndarray) -> Dict[str, float]:
         meter = self.meter()
-        for batch in self.workers.in_turn(batches(images, self._evaluation_batch)):
+        for batch in read(images, self.workers.in_turn(in_batches(chosen, self._evaluation_batch))):
             meter.update([self.objective(self._to_array(batch))])
         return meter.summary()
 
@@ -323,11 +328,11 @@ class Autoencoder:
         )
 
 
-def _mean_logit(images: np.ndarray) -> np.ndarray:
+def _mean_logit(images: Images) -> np.ndarray:
     """Return the sigmoid's argument for the mean of each channel.
 
     From gray, the decoder's first updates all darken a mostly black picture; they overshoot until
     the sigmoid passes no gradient, and training never recovers.
     """
-    mean = np.clip(images.mean(axis=(0, 2, 3)) / 255, 0.01, 0.99)
+    mean = np.clip(channel_means(images) / 255, 0.01, 0.99)
     return np.log(mean / (1 - mean))

@@ -140,7 +140,8 @@ class Loop:
             disable=None,
         )
         with bar:
-            orders = chain.from_iterable(batches(numbers, self.recipe.batch_size, rng) for _ in range(passes))
+            orders = (batches(numbers, self.recipe.batch_size, rng) for _ in range(passes))
+            orders = chain.from_iterable(map(self.trained.ahead, orders))
             for batch_number, chosen in enumerate(orders):
                 stop_if_asked()
                 with self._finite(f"in batch {batch_number}"):

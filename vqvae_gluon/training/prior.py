@@ -1,7 +1,7 @@
 """What is particular to the training of a prior over codes: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -159,6 +159,9 @@ class CodePrior:
 
     def meter(self) -> BitsMeter:
         return BitsMeter(self.workers)
+
+    def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        return iter(orders)
 
     def step(self, chosen: np.ndarray, meter: BitsMeter, rng: np.random.RandomState) -> None:
         codes, labels = (array[chosen] for array in self.dataset.train)

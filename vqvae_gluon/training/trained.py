@@ -1,6 +1,6 @@
 """What a loop asks of that which it trains: all that differs between one kind of training and another."""
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Protocol, Tuple, Type
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Tuple, Type
 
 import numpy as np
 from mxnet.gluon import Block
@@ -79,6 +79,9 @@ class Trained(Protocol):
 
     def meter(self) -> Meter:
         """Return a meter for an epoch."""
+
+    def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the numbers (N,) of each batch to come in a pass, whose examples may be read before they are learnt."""
 
     def step(self, chosen: np.ndarray, meter: Meter, rng: np.random.RandomState) -> None:
         """Learn from the training examples whose numbers (N,) are ``chosen``, and tell the meter."""

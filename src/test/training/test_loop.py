@@ -73,6 +73,9 @@ class Line:
     def meter(self):
         return Mean(self)
 
+    def ahead(self, orders):
+        return iter(orders)
+
     def step(self, chosen, meter, rng):
         self.chosen.append(chosen)
         with autograd.record():
