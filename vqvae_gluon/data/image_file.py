@@ -6,7 +6,7 @@ same bytes. What those operators are given is checked, and freed of alpha, first
 """
 import contextlib
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -63,19 +63,50 @@ def read_image(
 
 def read_pixels(path: Union[str, Path], channels: int, strict: bool = False, background: str = "") -> np.ndarray:
     """Read an image file in its own size, as (channels, height, width) uint8; see :func:`read_image`."""
+    parse_background(background)
+    file = (str(path), read_bytes(path))
+    if strict and channels == 1:
+        (colours,) = decode([file], 3, background)
+        if (colours != colours[:1]).any():
+            raise VQVAEError(
+                f"{path}: is a colour image, the model takes grayscale; convert it or leave out --strict"
+            )
+    return decode([file], channels, background)[0]
+
+
+def decode(files: Sequence[Tuple[str, bytes]], channels: int, background: str = "") -> List[np.ndarray]:
+    """Return the pixels of image files, each a name for errors and a content; see :func:`read_pixels`.
+
+    MXNet decodes PNG files behind whatever else it has in hand: it is waited for once, and not for each of them.
+    """
     colour = parse_background(background)
-    content = read_bytes(path)
-    if channels not in (1, 3):
-        raise VQVAEError(f"{path}: was asked for with {channels} channels: image files have 1 or 3")
+    begun: List[Tuple[str, int, mx.nd.NDArray, mx.nd.NDArray]] = []
     try:
-        plain, orientation = _prepare(content, colour)
-        if strict and channels == 1:
-            colours = _decode(plain, 3)
-            if (colours != colours[:, :, :1]).any():
-                raise ImageFault("is a colour image, the model takes grayscale; convert it or leave out --strict")
-        pixels = _turn(_decode(plain, channels), orientation)
+        for name, content in files:
+            if channels not in (1, 3):
+                raise VQVAEError(f"{name}: was asked for with {channels} channels: image files have 1 or 3")
+            with _blamed(name):
+                plain, orientation = _prepare(content, colour)
+                begun.append((name, orientation, *_begin(plain, channels)))
+        return [_end(*decoding) for decoding in begun]
+    except BaseException:
+        with contextlib.suppress(mx.MXNetError):
+            mx.nd.waitall()  # what was begun reads its file's content until it is done
+        raise
+
+
+@contextlib.contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    try:
+        yield
     except ImageFault as fault:
-        raise VQVAEError(f"{path}: {fault}") from None
+        raise VQVAEError(f"{name}: {fault}") from None
+
+
+def _end(name: str, orientation: int, content: mx.nd.NDArray, decoded: mx.nd.NDArray) -> np.ndarray:
+    """Return the pixels of a file whose decoding was begun; its ``content`` is kept until then."""
+    with _blamed(name):
+        pixels = _turn(_pixels(decoded), orientation)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -153,8 +184,27 @@ def _flatten(colours: np.ndarray, alpha: np.ndarray, background: Optional[Colour
 
 def _decode(content: bytes, channels: int) -> np.ndarray:
     """Return the (H, W, channels) uint8 pixels of an image file."""
+    kept, decoded = _begin(content, channels)
+    return _pixels(decoded)
+
+
+def _begin(content: bytes, channels: int) -> Tuple[mx.nd.NDArray, mx.nd.NDArray]:
+    """Return an image file's content, to be kept, and its pixels, which MXNet may still have to decode."""
+    # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+    kept = mx.nd.from_numpy(np.frombuffer(content, np.uint8))
+    with _decoding():
+        return kept, mx.image.imdecode(kept, flag=int(channels == 3))
+
+
+def _pixels(decoded: mx.nd.NDArray) -> np.ndarray:
+    with _decoding():
+        return decoded.asnumpy()
+
+
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
     try:
-        return mx.image.imdecode(content, flag=int(channels == 3)).asnumpy()
+        yield
     except mx.MXNetError:
         with contextlib.suppress(mx.MXNetError):
             mx.nd.waitall()  # MXNet keeps the error and would raise it again when the process ends
