@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: The signals that ask a program of ours to stop.
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
+#: GiB of a data set's images that are held in memory, if nobody says otherwise.
+MEMORY = 1.0
+
 _MOST_THREADS = 1024
 _stop = {"asked": False, "held": False}
 

@@ -1,0 +1,68 @@
+"""Classes of images: from the name of each image's class, in three splits, to labels."""
+from collections import Counter
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..errors import VQVAEError
+from .dataset import SPLITS
+
+_WAY_OUT = "or learn without classes (--classes none)"
+
+
+class Classes(NamedTuple):
+    """The ``names`` of the class of each image of each split, or '' where it has none, and what is said of them.
+
+    ``source`` is the folder or file they are from. The labels are numbered in the order of ``known``; ``own_splits``
+    tells whether the splits are the user's, not drawn at random. ``few`` says, of a number, that images to train on
+    have only so many classes, and ``image`` names that image of a split that has a number.
+    """
+
+    source: str
+    names: List[List[str]]
+    known: Sequence[str]
+    own_splits: bool
+    few: Callable[[int], str]
+    image: Callable[[int, int], str]
+
+    def labels(self) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
+        """Return the names of the training split's classes and the labels of each split; nothing for less than two."""
+        learnt = set(self.names[0])
+        classes = tuple(name for name in self.known if name in learnt)
+        if len(classes) < 2:
+            return (), [None] * len(self.names)
+        numbers = {name: number for number, name in enumerate(classes)}
+        return classes, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in self.names]
+
+    def check(self, splits: Sequence[str] = SPLITS) -> None:
+        """Raise VQVAEError, naming the source or an image, unless the classes of splits can be learnt and measured.
+
+        There must be two classes at least, each of two images at least. Each image of ``splits`` must have a class that
+        has images to train on; where the splits are the user's, each must have all the classes. Where they are drawn
+        at random, chance may leave a class out of validation or test.
+        """
+        names = dict(zip(SPLITS, self.names))
+        classes = set(names["train"]) - {""}
+        if len(classes) < 2:
+            few = self.few(len(classes))
+            raise VQVAEError(f"{self.source}: holds no classes: images to train on {few}, {_WAY_OUT}")
+        for name, count in sorted(Counter(name for of_split in names.values() for name in of_split).items()):
+            if name and count == 1:
+                raise VQVAEError(f"{self.source}: class {name!r} has one image: give it more, {_WAY_OUT}")
+        for split in splits:
+            found = set(names[split])
+            if "" in found:
+                image = self.image(SPLITS.index(split), names[split].index(""))
+                count = f"{names[split].count('')} of {len(names[split])} images"
+                raise VQVAEError(
+                    f"{self.source}: the {split} split holds {count} without a class of the training split "
+                    f"({', '.join(sorted(classes))}), such as {image}: give each image one, {_WAY_OUT}"
+                )
+            differences = [(name, split, "train") for name in found - classes]
+            if self.own_splits:
+                differences += [(name, "train", split) for name in classes - found]
+            for name, present, absent in sorted(differences):
+                raise VQVAEError(
+                    f"{self.source}: class {name!r} has images in the {present} split and none in the {absent} split: "
+                    f"give it {'some there' if self.own_splits else 'more'}, {_WAY_OUT}"
+                )

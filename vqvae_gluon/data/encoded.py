@@ -1,0 +1,70 @@
+"""Encoded images, of a folder or of record files, as a stream of pixels of one size."""
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..errors import VQVAEError
+from .image_file import decode, stretch
+from .stream import Stream
+
+
+class Form(NamedTuple):
+    """How encoded images are read: as ``channels`` of a ``size`` (height, width), see :func:`load_dataset`."""
+
+    channels: int
+    size: Tuple[int, int]
+    mixed_sizes: str = "refuse"
+    background: str = ""
+
+
+class Encoded:
+    """``count`` image files, each a name for errors and a content, which ``read`` returns of a number.
+
+    All must have the size of the ``first`` one, a name and (channels, height, width), unless the form says 'stretch'.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        read: Callable[[int], Tuple[str, bytes]],
+        form: Form,
+        first: Optional[Tuple[str, Tuple[int, ...]]] = None,
+    ) -> None:
+        self._read, self._form, self.first = read, form, first
+        self._all = np.arange(count)
+        if first is None:
+            file = read(0)
+            self.first = file[0], decode([file], form.channels, form.background)[0].shape
+
+    def __getitem__(self, number: int) -> Tuple[str, bytes]:
+        return self._read(number)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def stream(self, numbers: Optional[np.ndarray] = None) -> Stream:
+        """Return the images of some numbers, or all, in a stream."""
+        chosen = self._all if numbers is None else numbers
+        return Stream(self, chosen, (self._form.channels, *self._form.size), self._decode)
+
+    def _decode(self, files: List[Tuple[str, bytes]]) -> np.ndarray:
+        found = decode(files, self._form.channels, self._form.background)
+        if self._form.mixed_sizes == "refuse":
+            for (name, _), pixels in zip(files, found):
+                self._check_size(name, pixels.shape)
+        return np.stack([stretch(pixels, self._form.size) for pixels in found])
+
+    def _check_size(self, name: str, shape: Sequence[int]) -> None:
+        if tuple(shape) != self.first[1]:
+            sizes = [f"{width}x{height}" for _, height, width in (self.first[1], shape)]
+            raise VQVAEError(
+                f"{name}: has {sizes[1]} pixels, {self.first[0]} has {sizes[0]}; make all images one size "
+                "or add --mixed-sizes stretch"
+            )
+
+
+def draw_splits(count: int, seed: int) -> List[np.ndarray]:
+    """Return the numbers of ``count`` images in three splits, 80 / 10 / 10, in an order fixed by a seed."""
+    order = np.random.RandomState(seed).permutation(count)
+    tenth = count // 10
+    return [order[2 * tenth :], order[tenth : 2 * tenth], order[:tenth]]

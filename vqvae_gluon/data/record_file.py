@@ -1,0 +1,159 @@
+"""MXNet's record files: a file of images with labels, and its index.
+
+``FILE.rec`` and ``FILE.idx`` are what MXNet's ``im2rec`` and ``vqvae pack`` write; the latter adds ``FILE.labels``, the
+name of each class in a line of its own, where there are classes. MXNet's reader gives the records; but it must read the
+whole of one to get at its label, believes any length up to 512 MiB, and does not know an index that does not belong.
+So the heads of all records are looked at here first.
+"""
+import array
+import ctypes
+import os
+import struct
+import threading
+from pathlib import Path
+from typing import Iterator, Optional, Tuple, Union
+
+import mxnet as mx
+import numpy as np
+from mxnet.base import _LIB, check_call
+from mxnet.recordio import MXIndexedRecordIO, MXRecordIO, unpack
+
+from ..errors import VQVAEError
+from ..files import read_bytes
+
+_MAGIC = 0xCED7230A
+_HEAD = struct.Struct("<IIIf")  # magic, kind of part and length; of an image: how many labels follow, else its label
+_LENGTH_BITS = 29
+_LARGEST = 1 << 24  # labels are floats, which tell whole numbers apart up to here
+_WHOLE, _FIRST, _LAST = 0, 1, 3  # kinds of part: a record that holds the magic number is stored in several
+
+
+class RecordFile:
+    """The images of a record file by their place in the index; several threads may read at once.
+
+    ``labels`` (N,) int64, -1 where a record has another label than one whole number from 0. ``classes`` are the names
+    in ``FILE.labels``, or nothing if there is no such file.
+
+    Raises VQVAEError for a file that is missing, empty, damaged or cut short, an index that is not its own, and a label
+    that has no name. :meth:`read` does so for a record that holds no image or has changed since.
+    """
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        self.path = Path(path)
+        self._keys, self._places = _read_index(self.path)
+        self._thread = threading.local()
+        self.labels = self._read_labels()
+        self.classes = _read_names(self.path)
+        largest = self.labels.max()
+        if self.classes and largest >= len(self.classes):
+            number = int(self.labels.argmax())
+            raise VQVAEError(
+                f"{self.name(number)}: has the label {largest}, {names_path(self.path)} names {len(self.classes)}: "
+                "it belongs to another file"
+            )
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def name(self, number: int) -> str:
+        """Return how an error calls a record."""
+        return f"{self.path}: record {self._keys[number]}"
+
+    def read(self, number: int) -> Tuple[str, bytes]:
+        """Return a record's name for errors and the content of its image file."""
+        try:
+            reader = self._reader()
+            check_call(_LIB.MXRecordIOReaderSeek(reader.handle, ctypes.c_size_t(self._places[number])))
+            _, content = unpack(reader.read() or b"")
+        except (mx.MXNetError, struct.error, ValueError):
+            raise VQVAEError(f"{self.name(number)}: is damaged") from None
+        return self.name(number), content
+
+    def _reader(self) -> MXRecordIO:
+        """Return this thread's own reader: it keeps a place in the file and the record last read."""
+        if not hasattr(self._thread, "reader"):
+            self._thread.reader = MXRecordIO(str(self.path), "r")
+        return self._thread.reader
+
+    def _read_labels(self) -> np.ndarray:
+        """Return the label of each record, and check that the records of the index are those of the file."""
+        labels, ends = np.empty((2, len(self)), np.int64)
+        with open(self.path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            for number in range(len(self)):
+                labels[number], ends[number] = self._read_head(file.fileno(), size, number)
+        if not np.array_equal([*np.sort(self._places), size], [0, *np.sort(ends)]):
+            raise VQVAEError(f"{index_path(self.path)}: does not name all records of {self.path}: it is another file's")
+        return labels
+
+    def _read_head(self, file: int, size: int, number: int) -> Tuple[int, int]:
+        """Return the label of a record, and where the next one begins."""
+        place = self._places[number]
+        head = os.pread(file, _HEAD.size, place)
+        magic, part, more, label = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
+        if magic != _MAGIC or part >> _LENGTH_BITS not in (_WHOLE, _FIRST):
+            raise VQVAEError(
+                f"{self.name(number)}: is not where {index_path(self.path)} has it: the file is damaged or cut short, "
+                "or the index is another file's"
+            )
+        for end, kind in _parts(file, place):
+            if end > size or kind is None:
+                raise VQVAEError(f"{self.name(number)}: is damaged or cut short")
+        whole = not more and 0 <= label <= _LARGEST and label == int(label)
+        return int(label) if whole else -1, end
+
+
+def index_path(path: Path) -> Path:
+    """Return the path of a record file's index."""
+    return path.with_suffix(".idx")
+
+
+def names_path(path: Path) -> Path:
+    """Return the path of the file that names the classes of a record file."""
+    return path.with_suffix(".labels")
+
+
+def _parts(file: int, place: int) -> Iterator[Tuple[int, Optional[int]]]:
+    """Yield the end and the kind of each part of a record; None for the kind of what is no part."""
+    while True:
+        magic, part = struct.unpack("<II", os.pread(file, 8, place).ljust(8, b"\0"))
+        kind, length = part >> _LENGTH_BITS, part & ((1 << _LENGTH_BITS) - 1)
+        place += 8 + (length + 3) // 4 * 4
+        yield place, kind if magic == _MAGIC else None
+        if kind in (_WHOLE, _LAST) or magic != _MAGIC:
+            return
+
+
+def _read_index(path: Path) -> Tuple[array.array, array.array]:
+    """Return the keys and the places of a record file's records, as its index has them."""
+    if not path.is_file():
+        raise VQVAEError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise VQVAEError(f"{path}: is empty; make it with vqvae pack or im2rec")
+    index = index_path(path)
+    if not index.is_file():
+        raise VQVAEError(f"{path}: its index {index} is missing; vqvae pack and im2rec write both")
+    read_bytes(index)
+    try:
+        records = MXIndexedRecordIO(str(index), str(path), "r")
+        places = array.array("Q", (records.idx[key] for key in records.keys))
+        keys = array.array("q", records.keys)
+        records.close()
+    except (mx.MXNetError, ValueError, IndexError, OverflowError):
+        raise VQVAEError(f"{index}: is damaged or no index of a record file") from None
+    if not places:
+        raise VQVAEError(f"{index}: names no records; make it anew with vqvae pack or im2rec")
+    return keys, places
+
+
+def _read_names(path: Path) -> Tuple[str, ...]:
+    names = names_path(path)
+    if not names.is_file():
+        return ()
+    try:
+        found = tuple(read_bytes(names).decode().splitlines())
+    except UnicodeDecodeError:
+        found = ()
+    if not found or len(set(found)) < len(found) or "" in found:
+        raise VQVAEError(f"{names}: holds no list of different names, one in a line")
+    return found
