@@ -33,6 +33,7 @@ from . import (
     generate,
     launch,
     merge,
+    pack,
     page,
     prior,
     reconstruct,
@@ -43,7 +44,7 @@ from .common import tell
 
 # In the order of --help.
 _COMMANDS = (
-    *(train, launch, compare, evaluate, encode, merge, decode, reconstruct),
+    *(pack, train, launch, compare, evaluate, encode, merge, decode, reconstruct),
     *(export, export_onnx, page, check, prior, generate, score),
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 
 from ..background import BACKGROUND_HELP
 from ..errors import VQVAEError
-from ..runtime import printing, quiet_libraries
+from ..runtime import MEMORY, printing, quiet_libraries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ IMAGE_HELP = (
     "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
     "an alpha channel that hides something needs --background, 16-bit images are refused"
 )
+DATA_HELP = "'mnist', a folder or a record file (default: what the model was trained on)"
 MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trained model)"
 
 
@@ -150,6 +151,18 @@ def add_image_flags(command: argparse.ArgumentParser) -> None:
 def add_background(command: argparse.ArgumentParser) -> None:
     """Add the flag of the colour onto which image files are flattened."""
     command.add_argument("--background", metavar="COLOUR", default="", help=BACKGROUND_HELP)
+
+
+def add_memory(command: argparse.ArgumentParser) -> None:
+    """Add the flag of how much of a data set is held."""
+    command.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        default=MEMORY,
+        help="hold the images in memory if they take at most so many GiB, else read them while they are needed; the "
+        "numbers are the same (default: %(default)g)",
+    )
 
 
 def predictor(options: argparse.Namespace) -> "Predictor":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 from ..errors import VQVAEError
-from .common import add_settings, print_text, read_recipe, setting_kinds
+from .common import add_memory, add_settings, print_text, read_recipe, setting_kinds
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -33,6 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     compare.add_argument("--seeds", type=_seeds, default=(0, 1, 2), metavar="N,N,...", help="default: 0,1,2")
     compare.add_argument("--recipe", default="ema", help="as in vqvae train (default: ema)")
     compare.add_argument("--ctx", default="cpu", help="as in vqvae train")
+    add_memory(compare)
     compare.add_argument("--json", action="store_true", help="print means and deviations as JSON")
     add_settings(compare, Recipe, CHOICES)
     compare.set_defaults(run=run)
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
 
     contexts = parse_contexts(options.ctx)
     check_comparable(recipes, options.seeds)
-    dataset = load_dataset(**next(iter(recipes.values())).data_settings())
+    dataset = load_dataset(**next(iter(recipes.values())).data_settings(), memory=options.memory)
     try:
         results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ import json
 from typing import Any, Dict
 
 from ..background import parse_background
-from .common import MODEL_HELP, print_text, printable
+from .common import DATA_HELP, MODEL_HELP, add_memory, print_text, printable
 
 # The figures of a class in the printed table, by their titles; JSON has all of them.
 _COLUMNS = {
@@ -24,13 +24,14 @@ def add(commands: argparse._SubParsersAction) -> None:
 
     evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
     evaluate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
-    evaluate.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
+    evaluate.add_argument("--data", help=DATA_HELP)
     evaluate.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     evaluate.add_argument("--split", default="test", help="train, validation or test (default: test)")
     evaluate.add_argument(
         "--classes", choices=CHOICES["classes"], help="as in vqvae train (default: as the model was trained)"
     )
     evaluate.add_argument("--ctx", default="cpu", help="cpu or gpu")
+    add_memory(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=run)
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
 
     contexts = parse_contexts(options.ctx)
     context, background, classes = contexts[0], options.background, options.classes
-    metrics = evaluate_model(options.model, options.data, options.split, context, background, classes)
+    metrics = evaluate_model(options.model, options.data, options.split, context, background, classes, options.memory)
     if options.json:
         print_text(json.dumps(metrics, indent=2))
         return

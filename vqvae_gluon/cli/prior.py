@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict
 
 from ..background import parse_background
 from ..errors import VQVAEError
-from .common import add_settings, print_text, read_settings, train_and_export
+from .common import DATA_HELP, add_memory, add_settings, print_text, read_settings, train_and_export
 
 if TYPE_CHECKING:
     from ..training.prior_recipe import PriorRecipe
@@ -30,10 +30,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--recipe",
         help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, that of RUN/prior)",
     )
-    prior.add_argument("--data", help="'mnist' or a folder (default: what the model was trained on)")
+    prior.add_argument("--data", help=DATA_HELP)
     prior.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     prior.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN/prior, if any")
     prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
+    add_memory(prior)
     prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     prior.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     add_settings(prior, PriorRecipe, PRIOR_CHOICES)
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     weights = partial(exported_weights, recipe.init_from) if recipe.init_from else None
     if weights and not options.resume:
         weights()  # what is wrong with it is told before images are encoded
-    origin = load_origin(model, predictor, options.data, options.background, classes, learnt)
+    origin = load_origin(model, predictor, options.data, options.background, classes, learnt, options.memory)
     dataset = encode_dataset(predictor, origin, shift=recipe.shift)
     trained = CodePrior(
         recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights, workers

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Tuple
 
 from ..errors import VQVAEError
-from .common import add_settings, print_manifest, print_text, read_recipe, tell, train_and_export, with_flags
+from .common import (
+    add_memory,
+    add_settings,
+    print_manifest,
+    print_text,
+    read_recipe,
+    tell,
+    train_and_export,
+    with_flags,
+)
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -32,6 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
     train.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
+    add_memory(train)
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     add_settings(train, Recipe, CHOICES)
@@ -54,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
 
     contexts = parse_contexts(options.ctx or context)
     workers = join()
-    dataset = load_dataset(**recipe.data_settings())
+    dataset = load_dataset(**recipe.data_settings(), memory=options.memory)
     training = Training(recipe, dataset, folder, contexts, options.resume, workers)
     again = ["vqvae", "train", "--output", str(folder), "--resume"]
     manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))

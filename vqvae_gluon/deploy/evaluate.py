@@ -12,6 +12,7 @@ from ..data import Dataset, batches, check_classes, load_dataset, to_unit
 from ..data.mnist import DIGITS
 from ..errors import VQVAEError
 from ..metrics import CodeCounts, psnr, ssim
+from ..runtime import MEMORY
 from ..training.recipe import Recipe
 from .artifacts import ModelFolder, find_model
 from .judge import Judge
@@ -29,13 +30,15 @@ def evaluate_model(
     ctx: mx.Context = mx.cpu(),
     background: Optional[str] = None,
     classes: Optional[str] = None,
+    memory: float = MEMORY,
 ) -> Dict[str, Any]:
     """Measure a model on a whole split.
 
     Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
     must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
     LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
-    default: what the model's manifest names. ``background`` and ``classes``, if given, take the place of the recipe's.
+    default: what the model's manifest names. ``background`` and ``classes``, if given, take the place of the recipe's;
+    ``memory`` is that of :func:`load_dataset`.
     Where the model has a prior: ``bits_per_image``, minus log2 of the codes' likelihood without a class,
     ``bits_per_pixel`` and, if all images have labels, ``bits_per_image_with_class``. Where the data have classes,
     ``by_class`` has for each class of the split its number of ``images`` and all of these that are means over images.
@@ -46,7 +49,7 @@ def evaluate_model(
     sampler = Sampler(model, ctx) if folder.prior else None
     predictor = sampler.predictor if sampler else Predictor(model, ctx)
     _, *size = predictor.image_shape
-    dataset = load_origin(folder, predictor, data, background, classes)
+    dataset = load_origin(folder, predictor, data, background, classes, memory=memory)
     images, labels, names = dataset.split(split)
     judge = Judge(ctx=ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None
     has_labels = bool(names) and labels.min() >= 0
@@ -103,11 +106,13 @@ def load_origin(
     background: Optional[str] = None,
     classes: Optional[str] = None,
     learnt: Sequence[str] = (),
+    memory: float = MEMORY,
 ) -> Dataset:
     """Return the data set that a model's manifest names, or ``data`` read in the same way.
 
-    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe. Splits whose
-    classes are to be ``learnt`` are checked by :func:`check_classes`, if the data have classes.
+    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe,
+    and ``memory`` is its own. Splits whose classes are to be ``learnt`` are checked by :func:`check_classes`, if the
+    data have classes.
 
     Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
     """
@@ -117,7 +122,7 @@ def load_origin(
     settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
     given = {"source": data or None, "background": background, "classes": classes}
     settings.update({name: value for name, value in given.items() if value is not None})
-    dataset = load_dataset(**settings)
+    dataset = load_dataset(**settings, memory=memory)
     if learnt and dataset.train.classes:
         check_classes(settings["source"], recipe.split_seed, learnt)
     if not data and fingerprint not in (None, dataset.fingerprint()):

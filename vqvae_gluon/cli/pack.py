@@ -1,0 +1,38 @@
+"""``vqvae pack``: a folder of images as a record file."""
+import argparse
+
+from ..runtime import quiet_libraries
+from .common import print_text
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    from ..training.recipe import CHOICES
+
+    pack = commands.add_parser(
+        "pack",
+        help="make a record file, as MXNet's im2rec does, of a folder of images",
+        description="Write the image files below a folder, as they are, to OUT.rec and its index to OUT.idx; where "
+        "subfolders are classes, the label of a record is their number, and OUT.labels holds their names. Then: "
+        "vqvae train --data OUT.rec, or --data DIR with train.rec, validation.rec and test.rec in it.",
+    )
+    pack.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files")
+    pack.add_argument("output", metavar="OUT.rec", help="the file to write")
+    pack.add_argument(
+        "--classes",
+        choices=CHOICES["classes"],
+        default="auto",
+        help="subfolders are classes: where there are at least two (auto, the default), never, or each image must lie "
+        "in one",
+    )
+    pack.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Pack the folder."""
+    from ..data.pack import pack_folder
+
+    with quiet_libraries():
+        records = pack_folder(options.folder, options.output, options.classes)
+    classes = f" of {len(records.classes)} classes" if records.classes else ""
+    print_text(f"{options.output}: {len(records)} images{classes}")
