@@ -12,7 +12,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     encode = commands.add_parser("encode", help="print the codes of an image, or write those of many to one file")
     encode.add_argument(
-        "image", metavar="IMAGE", help=IMAGE_HELP + "; with -o a folder of such, or an .npy array (N, C, H, W)"
+        "image",
+        metavar="IMAGE",
+        help=IMAGE_HELP + "; with -o a folder of such, a record file, or an .npy array (N, C, H, W)",
     )
     encode.add_argument("-o", "--output", metavar="CODES.npz", help="write the codes of many images to this file")
     encode.add_argument(
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.shard:
         raise VQVAEError("--shard encodes a part of many images: add -o CODES.npz")
-    if Path(options.image).is_dir() or options.image.endswith(".npy"):
+    if Path(options.image).is_dir() or options.image.endswith((".npy", ".rec")):
         raise VQVAEError(f"{options.image}: holds many images; add -o CODES.npz to write their codes to a file")
     model = predictor(options)
     print_text(format_codes(model.encode(read_tensor(model, options))[0]).rstrip())

@@ -3,14 +3,18 @@ import os
 import tempfile
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Iterator, List, Optional, Tuple
+from typing import BinaryIO, Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ..data.dataset import batches as read_in_batches
 from ..data.dataset import to_bytes
+from ..data.encoded import Encoded, Form
 from ..data.image_file import write_png
 from ..data.image_format import SUFFIXES
+from ..data.record_file import RecordFile
+from ..data.records import has_records
 from ..errors import VQVAEError
 from ..files import DAMAGES, new_folder, writing
 from ..runtime import stop_if_asked
@@ -24,7 +28,8 @@ Batch = Tuple[Optional[List[bytes]], np.ndarray]
 def encode_to_file(predictor: Predictor, source: File, output: File, shard: Optional[Tuple[int, int]] = None) -> int:
     """Encode a folder of images, or an ``.npy`` array (N, C, H, W) as :meth:`Predictor.encode` takes it, to ``output``.
 
-    Returns the number of images. Images of a folder are taken in sorted order, converted as single ones are. ``shard``,
+    So is a record file, in the order of its index. Returns the number of images. Images of a folder are taken in sorted
+    order; they and those of records are converted as single ones are. ``shard``,
     (number, count), encodes only that of so many parts, the first of which has the number 1;
     :func:`vqvae_gluon.deploy.merge.merge` makes one file of all parts.
 
@@ -36,9 +41,7 @@ def encode_to_file(predictor: Predictor, source: File, output: File, shard: Opti
     """
     part = _find_part(source, *shard) if shard else None
     bounds = part.bounds() if part else (0, None)
-    is_folder = Path(source).is_dir()
-    read = folder_batches if is_folder else array_batches
-    batches = read(predictor, Path(source), *bounds)
+    batches = _reader(source)(predictor, Path(source), *bounds)
     kind = np.min_scalar_type(len(predictor.codebook) - 1)
     count, longest = 0, 0
     with writing(output) as file, tempfile.TemporaryFile() as codes, tempfile.TemporaryFile() as names:
@@ -63,10 +66,22 @@ def _find_part(source: File, number: int, count: int) -> Shard:
         raise VQVAEError(f"shard was given as {number}/{count}: N must be at least 1")
     if not 1 <= number <= count:
         raise VQVAEError(f"shard was given as {number}/{count}: the parts are 1/{count} to {count}/{count}")
-    images = sum(1 for _ in _walk(str(source))) if Path(source).is_dir() else len(_open_array(source))
+    images = _count(source)
     if images < count:
         raise VQVAEError(f"{source}: holds {images} images, fewer than the {count} parts that were asked for")
     return Shard(number, count, images)
+
+
+def _reader(source: File) -> Callable[..., Iterator[Batch]]:
+    if Path(source).is_dir():
+        return folder_batches
+    return record_batches if has_records(source) else array_batches
+
+
+def _count(source: File) -> int:
+    if Path(source).is_dir():
+        return sum(1 for _ in _walk(str(source)))
+    return len(RecordFile(source) if has_records(source) else _open_array(source))
 
 
 def decode_to_folder(predictor: Predictor, source: File, output: File) -> int:
@@ -181,6 +196,20 @@ def _walk(folder: str) -> Iterator[str]:
         for name in sorted(files):
             if os.path.splitext(name)[1].lower() in SUFFIXES:
                 yield os.path.join(place, name)
+
+
+def record_batches(
+    predictor: Predictor, path: File, start: int = 0, end: Optional[int] = None
+) -> Iterator[Batch]:
+    """Yield the images of a record file in batches, without names; ``start`` and ``end`` as for a folder."""
+    if predictor.strict:
+        raise VQVAEError(f"{path}: --strict looks at image files; leave it out for a record file")
+    file = RecordFile(path)
+    channels, *size = predictor.image_shape
+    form = Form(channels, tuple(size), "stretch", predictor.background)
+    images = Encoded(len(file), file.read, form).stream(np.arange(len(file))[start:end])
+    for batch in read_in_batches(images, predictor.batch_size):
+        yield None, batch
 
 
 def array_batches(

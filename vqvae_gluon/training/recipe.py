@@ -78,7 +78,11 @@ class Recipe(Settings):
     )
     seed: int = setting(0, "fixes initialisation and shuffling")
     split_seed: int = setting(0, "fixes the split of an image folder")
-    data: str = setting("mnist", "'mnist', a folder with its four IDX files, or a folder of images")
+    data: str = setting(
+        "mnist",
+        "'mnist', a folder with its four IDX files, a folder of images, a record file FILE.rec, or a folder with "
+        "train.rec, validation.rec and test.rec",
+    )
     channels: int = setting(1, "1 for grayscale, 3 for colour")
     image_size: Tuple[int, int] = setting((28, 28), "HEIGHTxWIDTH of the model's images")
     mixed_sizes: str = setting("refuse", "what to do with a folder of images of different sizes")
