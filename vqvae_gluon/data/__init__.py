@@ -6,6 +6,7 @@ from ..background import parse_background
 from ..errors import VQVAEError
 from ..runtime import MEMORY
 from .dataset import SPLITS, Dataset, Images, Split, batches, to_bytes, to_unit
+from .gluon import from_gluon
 from .image_file import read_image, write_png
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Split",
     "batches",
     "check_classes",
+    "from_gluon",
     "load_dataset",
     "read_image",
     "to_bytes",

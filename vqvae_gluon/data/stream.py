@@ -87,9 +87,13 @@ class Stream:
             thread_pool=True,
             timeout=_SECONDS,
         )
-        for images in loader:
-            stop_if_asked()
-            yield images
+        try:
+            for images in loader:
+                stop_if_asked()
+                yield images
+        finally:  # a process must not end while a thread of it is in MXNet's hands; the loader alone would not wait
+            loader._worker_pool.terminate()
+            loader._worker_pool.join()
 
     def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the orders themselves; until the next one is asked for, ``stream[order]`` is at hand."""

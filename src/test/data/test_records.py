@@ -1,5 +1,6 @@
 """Record files: MXNet's own, packed from a folder, damaged; and what is read from them."""
 import io
+import random
 import shutil
 import struct
 
@@ -215,6 +216,37 @@ def test_records_that_are_no_such_images_are_told_before_training(tmp_path, cont
     with pytest.raises(VQVAEError, match=words) as caught:
         load_dataset(str(path), 1, (8, 8), memory=memory).fingerprint()
     assert "\n" not in str(caught.value)
+
+
+def test_a_record_without_a_class_is_named(tmp_path):
+    write_png(tmp_path / "a.png", GRAY)
+    labels = [-1 if number == 7 else number % 2 for number in range(40)]
+    path = write_records(tmp_path / "a.rec", [(tmp_path / "a.png").read_bytes()] * 40, labels)
+    with pytest.raises(VQVAEError, match=r"1 of \d+ images without a class .*0, 1.*, such as .*a.rec: record 7: give"):
+        load_dataset(str(path), classes="folders")
+    dataset = load_dataset(str(path))
+    assert sorted(np.concatenate([split.labels for split in dataset]).tolist())[:2] == [-1, 0]
+
+
+def test_mutated_files_are_refused_or_read(folder, tmp_path):
+    rng = random.Random(0)
+    pack_folder(folder, tmp_path / "a.rec")
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    refused = 0
+    for _ in range(300):
+        path = rng.choice(sorted(whole))
+        content = bytearray(whole[path])
+        for _ in range(rng.randint(1, 4)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice([len(content), rng.randrange(len(content))])])
+        try:
+            file = RecordFile(tmp_path / "a.rec")
+            assert sum(len(file.read(number)[1]) for number in range(len(file))) < sum(map(len, whole.values()))
+        except VQVAEError as error:
+            refused += 1
+            assert str(tmp_path) in str(error) and "\n" not in str(error)
+        path.write_bytes(whole[path])
+    assert refused > 100
 
 
 def test_a_record_that_holds_the_magic_number_is_read(tmp_path):

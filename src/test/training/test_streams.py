@@ -6,8 +6,7 @@ from mxnet.gluon.data import ArrayDataset, SimpleDataset
 from mxnet.gluon.data.vision.transforms import ToTensor
 
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run
-from vqvae_gluon.data import Dataset, Split, batches
-from vqvae_gluon.data.gluon import from_gluon
+from vqvae_gluon.data import Dataset, Split, batches, from_gluon
 from vqvae_gluon.data.stream import Stream
 from vqvae_gluon.deploy.prior import encode_dataset
 from vqvae_gluon.training.autoencoder import AUTOENCODER
