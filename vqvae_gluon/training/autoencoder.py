@@ -154,8 +154,8 @@ class Autoencoder:
         self.workers = workers
         self.dataset = dataset
         self.ctx = list(ctx)
-        self.fingerprint = dataset.fingerprint()
         self._check_data()
+        self.fingerprint = dataset.fingerprint()
         self.model = self._build_model()
         self.objective = Objective(self.model, recipe)
         self.objective.hybridize(static_alloc=True, static_shape=True)

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import DIGITS, export_newest, make_model, random_images, run_python
 from vqvae_gluon import Predictor, VQVAEError, read_image, to_bytes, write_png
+from vqvae_gluon.data.pack import pack_folder
 from vqvae_gluon.deploy.bulk import decode_to_array, decode_to_folder, encode_to_file
 
 
@@ -48,6 +49,21 @@ def test_equal_images_make_equal_files(predictor, folder, tmp_path):
     for name in ("first.npz", "second.npz"):
         encode_to_file(predictor, folder, tmp_path / name)
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+
+
+def test_records_to_codes_in_parts(predictor, exported, folder, tmp_path):
+    """In the order of the folder that they were packed from, which has no files beside its subfolders."""
+    pack_folder(folder, tmp_path / "images.rec")
+    parts = [tmp_path / "1.npz", tmp_path / "2.npz"]
+    counts = [encode_to_file(predictor, tmp_path / "images.rec", part, (n, 2)) for n, part in enumerate(parts, 1)]
+    encode_to_file(predictor, folder, tmp_path / "folder.npz")
+    assert counts == [5, 6]
+    codes = [np.load(path)["codes"] for path in (*parts, tmp_path / "folder.npz")]
+    np.testing.assert_array_equal(np.concatenate(codes[:2]), codes[2])
+    with pytest.raises(VQVAEError, match="images.rec: --strict looks at image files; leave it out for a record file"):
+        encode_to_file(Predictor(exported, strict=True), tmp_path / "images.rec", parts[0])
+    with pytest.raises(VQVAEError, match="images.rec: holds 11 images, fewer than the 12 parts that were asked for"):
+        encode_to_file(predictor, tmp_path / "images.rec", parts[0], (1, 12))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
