@@ -1,6 +1,6 @@
 """The one form in which images reach training: three splits of bytes, held or read when they are asked for."""
 import hashlib
-from typing import TYPE_CHECKING, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -8,6 +8,9 @@ from ..errors import VQVAEError
 
 if TYPE_CHECKING:
     from .stream import Stream
+
+#: What is needed of the numbers of a batch, where others learn from the rest.
+Share = Callable[[np.ndarray], np.ndarray]
 
 SPLITS = ("train", "validation", "test")
 
@@ -69,9 +72,11 @@ def read(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     return images.read(orders)
 
 
-def ahead(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the orders themselves; until the next one is asked for, a stream has the images of one at hand."""
-    return iter(orders) if isinstance(images, np.ndarray) else images.ahead(orders)
+def ahead(
+    images: Images, orders: Iterable[np.ndarray], share: Share = lambda chosen: chosen
+) -> Iterator[np.ndarray]:
+    """Yield the orders themselves; until the next one is asked for, a stream has ``images[share(order)]`` at hand."""
+    return iter(orders) if isinstance(images, np.ndarray) else images.ahead(orders, share)
 
 
 def channel_means(images: Images) -> np.ndarray:

@@ -3,14 +3,14 @@ import hashlib
 import math
 import os
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from mxnet.gluon.data import DataLoader
 from tqdm import tqdm
 
 from ..runtime import stop_if_asked
-from .dataset import Images, in_batches
+from .dataset import Images, Share, in_batches
 
 _BATCH = 100  # images that are read at once where nobody says how many
 _MOST_WORKERS = 8
@@ -57,7 +57,7 @@ class Stream:
         self.shape = (len(numbers), *shape)
         self._items, self._numbers, self._decode = items, numbers, decode
         self._workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-        self._at_hand: Tuple[object, np.ndarray] = (None, np.empty(0))
+        self._at_hand: Tuple[Optional[np.ndarray], np.ndarray] = (None, np.empty(0))
         self._after: dict = {}
         self._sums = np.zeros(0)
 
@@ -66,8 +66,9 @@ class Stream:
 
     def __getitem__(self, numbers: Union[int, slice, np.ndarray]) -> np.ndarray:
         """Return the images that the same index gives of an array."""
-        if numbers is self._at_hand[0]:
-            return self._at_hand[1]
+        at_hand, images = self._at_hand
+        if isinstance(numbers, np.ndarray) and numbers.dtype.kind == "i" and np.array_equal(numbers, at_hand):
+            return images
         chosen = np.arange(len(self))[numbers]
         if chosen.ndim == 0:
             return self[chosen[None]][0]
@@ -95,18 +96,19 @@ class Stream:
             loader._worker_pool.terminate()
             loader._worker_pool.join()
 
-    def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the orders themselves; until the next one is asked for, ``stream[order]`` is at hand."""
-        asked: Deque[np.ndarray] = deque()
+    def ahead(self, orders: Iterable[np.ndarray], share: Share) -> Iterator[np.ndarray]:
+        """Yield the orders themselves; until the next one is asked for, ``stream[share(order)]`` is at hand."""
+        asked: Deque[Tuple[np.ndarray, np.ndarray]] = deque()
 
         def noted() -> Iterator[np.ndarray]:
             for chosen in orders:
-                asked.append(chosen)
-                yield chosen
+                asked.append((chosen, share(chosen)))
+                yield asked[-1][1]
 
         for images in self.read(noted()):
-            self._at_hand = asked.popleft(), images
-            yield self._at_hand[0]
+            chosen, of_mine = asked.popleft()
+            self._at_hand = of_mine, images
+            yield chosen
         self._at_hand = None, np.empty(0)
 
     def hashed(self, digest: "hashlib._Hash") -> "hashlib._Hash":

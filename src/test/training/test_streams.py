@@ -7,6 +7,7 @@ from mxnet.gluon.data.vision.transforms import ToTensor
 
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run
 from vqvae_gluon.data import Dataset, Split, batches, from_gluon
+from vqvae_gluon.data.dataset import ahead
 from vqvae_gluon.data.stream import Stream
 from vqvae_gluon.deploy.prior import encode_dataset
 from vqvae_gluon.training.autoencoder import AUTOENCODER
@@ -79,7 +80,8 @@ def test_batches_of_a_stream_are_shuffled_as_those_of_an_array(held, streamed):
         np.testing.assert_array_equal(one, other)
 
 
-def test_orders_are_asked_for_ahead_and_their_images_are_at_hand(held):
+@pytest.mark.parametrize("share", [lambda chosen: chosen, lambda chosen: chosen[:7]], ids=["all", "some"])
+def test_orders_are_asked_for_ahead_and_their_images_are_at_hand(held, share):
     asked, read = [], []
 
     class Images:
@@ -89,13 +91,15 @@ def test_orders_are_asked_for_ahead_and_their_images_are_at_hand(held):
 
     stream = Stream(Images(), np.arange(400), held.train.images.shape[1:], np.stack, workers=1)
     orders = np.split(np.random.RandomState(0).permutation(400), 20)
-    for number, chosen in enumerate(stream.ahead(asked.append(order) or order for order in orders)):
+    for number, chosen in enumerate(ahead(stream, (asked.append(order) or order for order in orders), share)):
         assert chosen is orders[number]
         assert len(asked) == min(20, number + 3)  # two batches a thread, and one for the one that was taken
         before = len(read)
-        np.testing.assert_array_equal(stream[chosen], held.train.images[chosen])
+        np.testing.assert_array_equal(stream[share(chosen)], held.train.images[share(chosen)])
         assert len(read) - before <= 60  # what the thread reads meanwhile, and not these images once more
-    assert read == np.concatenate(orders).tolist()
+    assert read == np.concatenate(list(map(share, orders))).tolist()
+    mask = np.arange(400) % 2 == 0
+    np.testing.assert_array_equal(stream[mask], held.train.images[mask])
 
 
 def test_training_from_a_stream_has_the_bits_of_one_in_memory(run, streamed, recipe, tmp_path):
