@@ -133,6 +133,15 @@ def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
     assert model == {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
 
 
+@pytest.mark.parametrize("limit", [200, 4_000, 8_000])
+def test_a_full_disk_leaves_no_record_file(picture_folder, tmp_path, limit):
+    words = ["pack", picture_folder, tmp_path / "out.rec"]
+    result = run_python(*words, preexec_fn=no_file_beyond(limit))
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1, result.stderr
+    assert result.stderr.startswith(f"vqvae: error: {tmp_path / 'out.rec'}: c".encode())
+    assert list(tmp_path.iterdir()) == []
+
+
 @BOTH
 def test_a_picture_that_may_not_grow_leaves_nothing(run, exported, tmp_path):
     words = ["reconstruct", DIGITS[0], tmp_path / "out.png", "--model", exported]

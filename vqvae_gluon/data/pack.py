@@ -3,7 +3,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import List, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -48,11 +48,14 @@ def pack_folder(folder: Union[str, Path], output: Union[str, Path], classes: str
             _write(paths, labels, staged)
             if names:
                 names_path(staged).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-            _check(staged, len(paths))
+            if not _is_whole(staged, len(paths)):
+                raise mx.MXNetError
             for path in targets[: 3 if names else 2]:
                 os.replace(Path(temporary, path.name), path)
     except OSError as error:
         raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
+    except mx.MXNetError:
+        raise VQVAEError(f"{output}: could not be written whole; is the disk full?") from None
     return RecordFile(output)
 
 
@@ -89,10 +92,8 @@ def _write(paths: List[Path], labels: np.ndarray, target: Path) -> None:
             records.write_idx(number, pack(IRHeader(0, float(labels[number]), number, 0), content))
 
 
-def _check(path: Path, count: int) -> None:
-    """Raise VQVAEError unless all records arrived: MXNet does not say when a disk is full."""
-    written: Optional[RecordFile] = None
-    with contextlib.suppress(VQVAEError, mx.MXNetError):
-        written = RecordFile(path)
-    if written is None or len(written) != count:
-        raise OSError(28, os.strerror(28))
+def _is_whole(path: Path, count: int) -> bool:
+    """Tell whether all records arrived: MXNet does not always say when a disk is full."""
+    with contextlib.suppress(VQVAEError):
+        return len(RecordFile(path)) == count
+    return False
