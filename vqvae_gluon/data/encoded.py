@@ -1,11 +1,13 @@
 """Encoded images, of a folder or of record files, as a stream of pixels of one size."""
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..errors import VQVAEError
 from .image_file import decode, stretch
 from .stream import Stream
+
+_TOGETHER = 1 << 16  # bytes of files
 
 
 class Form(NamedTuple):
@@ -36,8 +38,9 @@ class Encoded:
             file = read(0)
             self.first = file[0], decode([file], form.channels, form.background)[0].shape
 
-    def __getitem__(self, number: int) -> Tuple[str, bytes]:
-        return self._read(number)
+    def __getitem__(self, number: int) -> int:
+        """Return an item of the stream: only a number, so that a batch of photographs is not in memory as files too."""
+        return number
 
     def __len__(self) -> int:
         return len(self._all)
@@ -47,12 +50,14 @@ class Encoded:
         chosen = self._all if numbers is None else numbers
         return Stream(self, chosen, (self._form.channels, *self._form.size), self._decode)
 
-    def _decode(self, files: List[Tuple[str, bytes]]) -> np.ndarray:
-        found = decode(files, self._form.channels, self._form.background)
-        if self._form.mixed_sizes == "refuse":
-            for (name, _), pixels in zip(files, found):
-                self._check_size(name, pixels.shape)
-        return np.stack([stretch(pixels, self._form.size) for pixels in found])
+    def _decode(self, numbers: List[int]) -> np.ndarray:
+        images: List[np.ndarray] = []
+        for files in _together(map(self._read, numbers)):
+            for (name, _), pixels in zip(files, decode(files, self._form.channels, self._form.background)):
+                if self._form.mixed_sizes == "refuse":
+                    self._check_size(name, pixels.shape)
+                images.append(stretch(pixels, self._form.size))
+        return np.stack(images)
 
     def _check_size(self, name: str, shape: Sequence[int]) -> None:
         if tuple(shape) != self.first[1]:
@@ -61,6 +66,20 @@ class Encoded:
                 f"{name}: has {sizes[1]} pixels, {self.first[0]} has {sizes[0]}; make all images one size "
                 "or add --mixed-sizes stretch"
             )
+
+
+def _together(files: Iterable[Tuple[str, bytes]]) -> Iterator[List[Tuple[str, bytes]]]:
+    """Yield files in groups that are decoded at once: many small ones, few large ones."""
+    group: List[Tuple[str, bytes]] = []
+    size = 0
+    for file in files:
+        group.append(file)
+        size += len(file[1])
+        if size >= _TOGETHER:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def draw_splits(count: int, seed: int) -> List[np.ndarray]:

@@ -1,6 +1,7 @@
 """Record files: MXNet's own, packed from a folder, damaged; and what is read from them."""
 import io
 import random
+import resource
 import shutil
 import struct
 
@@ -105,6 +106,18 @@ def test_pixels_are_those_of_the_file_whatever_it_asks_for(tmp_path):
     found = np.concatenate([dataset.test.images[:], dataset.validation.images[:], dataset.train.images[:]])
     for number, image in zip(order, found):
         np.testing.assert_array_equal(image, read_image(paths[number], 1, (16, 16), background="white"))
+
+
+def test_large_files_are_not_in_memory_together(tmp_path):
+    """Each of these has 27 million numbers, 26 MiB, and few bytes."""
+    assert cv2.imwrite(str(tmp_path / "00.jpg"), np.full((3000, 3000, 3), 200, np.uint8))
+    for number in range(1, 40):
+        (tmp_path / f"{number:02d}.jpg").symlink_to(tmp_path / "00.jpg")
+    dataset = load_dataset(str(tmp_path), 3, (8, 8), memory=0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (dataset.train.images[np.arange(32)] == 200).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB; together they have 850 MiB
+
 
 
 def test_im2rec_records_have_their_labels_as_names(tmp_path):
