@@ -13,7 +13,7 @@ from PIL import Image
 
 from conftest import random_images, run_python
 from vqvae_gluon import VQVAEError, load_dataset, read_image, write_png
-from vqvae_gluon.data import check_classes
+from vqvae_gluon.data import check_classes, stream
 from vqvae_gluon.data.image_format import PNG, chunk, chunks
 from vqvae_gluon.data.pack import pack_folder
 from vqvae_gluon.data.record_file import RecordFile
@@ -108,15 +108,16 @@ def test_pixels_are_those_of_the_file_whatever_it_asks_for(tmp_path):
         np.testing.assert_array_equal(image, read_image(paths[number], 1, (16, 16), background="white"))
 
 
-def test_large_files_are_not_in_memory_together(tmp_path):
+def test_large_files_are_not_in_memory_together(tmp_path, monkeypatch):
     """Each of these has 27 million numbers, 26 MiB, and few bytes."""
     assert cv2.imwrite(str(tmp_path / "00.jpg"), np.full((3000, 3000, 3), 200, np.uint8))
     for number in range(1, 40):
         (tmp_path / f"{number:02d}.jpg").symlink_to(tmp_path / "00.jpg")
+    monkeypatch.setattr(stream, "_MOST_WORKERS", 2)
     dataset = load_dataset(str(tmp_path), 3, (8, 8), memory=0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert (dataset.train.images[np.arange(32)] == 200).all()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB; together they have 850 MiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB; together they have 850 MiB
 
 
 
