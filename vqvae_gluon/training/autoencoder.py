@@ -209,7 +209,7 @@ class Autoencoder:
         return EpochMeter(self.recipe.num_embeddings, math.prod(self.model.image_shape), self.workers)
 
     def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        return ahead(self.dataset.train.images, orders)
+        return ahead(self.dataset.train.images, orders, self.workers.share)
 
     def step(self, chosen: np.ndarray, meter: EpochMeter, rng: np.random.RandomState) -> None:
         # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
