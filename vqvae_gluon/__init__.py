@@ -4,7 +4,7 @@ Names are loaded when they are first used, so that ``import vqvae_gluon`` costs 
 """
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Predictor": ".deploy.predictor",

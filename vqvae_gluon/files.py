@@ -132,3 +132,9 @@ def parse_json(source: Union[str, Path], content: Union[str, bytes]) -> Any:
 def sha256(path: Union[str, Path]) -> str:
     """Return the SHA-256 of a file in hexadecimal; raise VQVAEError if it cannot be read."""
     return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def shipped_folder(in_checkout: str, in_package: str) -> Path:
+    """Return a folder that lies beside the package in a checkout, and in it where it is installed."""
+    package = Path(__file__).resolve().parent
+    return package / in_package if (package / in_package).is_dir() else package.parent / in_checkout

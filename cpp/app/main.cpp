@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <new>
 #include <optional>
 #include <regex>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "vqvae/codec.hpp"
@@ -89,12 +91,21 @@ class QuietLibraries {
   int saved_;
 };
 
+/// Return the pre-trained model: beside an installed program, under share; else in the checkout that it was built in.
+std::string pretrained() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path installed = program.parent_path().parent_path() / "share/vqvae/pre-trained";
+  return std::filesystem::is_directory(installed, error) ? installed.string() : VQVAE_PRETRAINED;
+}
+
 struct Options {
   std::vector<std::string> words;
   std::map<std::string, std::string> values;  // of the options that take one
   bool strict = false, explain = false, codes = false, help = false;
 
   bool has(const std::string& name) const { return values.count(name) != 0; }
+  std::string model() const { return has("--model") ? value("--model") : pretrained(); }
   std::string value(const std::string& name, const std::string& otherwise = "") const {
     const auto found = values.find(name);
     return found == values.end() ? otherwise : found->second;
@@ -242,7 +253,7 @@ void generate(const Options& options) {
   }
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
-  vqvae::Sampler sampler(options.value("--model", VQVAE_PRETRAINED));
+  vqvae::Sampler sampler(options.model());
   const vqvae::SampleSettings settings = sample_settings(sampler, options);
   if (to_file) {
     for (const int number : {SIGINT, SIGTERM}) {
@@ -278,7 +289,7 @@ std::string run(const Options& options) {
   }
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
-  vqvae::Codec codec(options.value("--model", VQVAE_PRETRAINED));
+  vqvae::Codec codec(options.model());
   if (command == "decode") {
     vqvae::write_png(words[2], codec.decode(read_codes(words[1], codec)));
     return explanation;

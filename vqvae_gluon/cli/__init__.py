@@ -59,6 +59,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
+class _CMakeDir(argparse.Action):
+    """Prints the value that CMake's variable vqvae_DIR is to have."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> NoReturn:
+        from ..files import shipped_folder
+
+        parser._print_message(f"{shipped_folder('cpp', 'cpp') / 'cmake'}\n")
+        parser.exit()
+
+
 def _pass_over_stops(lost: "sys.UnraisableHookArgs") -> None:
     """Say nothing of a KeyboardInterrupt that a destructor cannot pass on: ``stop_if_asked`` raises it again."""
     if lost.exc_type is not KeyboardInterrupt:
@@ -106,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     about = "Train a VQ-VAE, turn images into codes and back, and generate new ones."
     parser = _Parser(prog="vqvae", description=about)
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--cmake-dir", action=_CMakeDir, nargs=0, help="print where CMake finds our C++ headers")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)

@@ -16,7 +16,7 @@ import numpy as np
 from mxnet import gluon
 
 from ..errors import VQVAEError
-from ..files import parse_json, read_bytes
+from ..files import parse_json, read_bytes, shipped_folder
 from ..nn import VQVAE
 from ..nn.vqvae import COMPONENTS
 
@@ -114,12 +114,6 @@ class Component(NamedTuple):
 def pretrained_folder() -> Path:
     """Return the folder of the trained models that come with the package."""
     return shipped_folder("pre-trained", "pretrained")
-
-
-def shipped_folder(in_checkout: str, in_package: str) -> Path:
-    """Return a folder that lies beside the package in a checkout, and in it where it is installed."""
-    checkout = Path(__file__).resolve().parents[2] / in_checkout
-    return checkout if checkout.is_dir() else Path(__file__).resolve().parents[1] / in_package
 
 
 class ModelFolder(NamedTuple):

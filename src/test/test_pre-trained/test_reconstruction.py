@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -83,6 +84,7 @@ def test_a_wheel_brings_the_models_along(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT / "vqvae_gluon", source / "vqvae_gluon")
     shutil.copytree(PRETRAINED, source / "pre-trained")
+    shutil.copytree(ROOT / "cpp", source / "cpp", ignore=shutil.ignore_patterns("build"))
     shutil.copytree(ROOT / "web", source / "web", ignore=shutil.ignore_patterns("node_modules"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source / name)
@@ -101,6 +103,14 @@ def test_a_wheel_brings_the_models_along(tmp_path):
         [sys.executable, "-c", code], cwd=str(tmp_path), env=environment, check=True, stdout=subprocess.PIPE
     )
     assert str(tmp_path / "site") in result.stdout.decode() and result.stdout.endswith(b"True\n")
+    command = [sys.executable, "-m", "vqvae_gluon", "--cmake-dir"]
+    result = subprocess.run(command, cwd=str(tmp_path), env=environment, check=True, stdout=subprocess.PIPE)
+    cpp = tmp_path / "site" / "vqvae_gluon" / "cpp"
+    assert result.stdout.decode() == f"{cpp / 'cmake'}\n"
+    shipped = {path.relative_to(cpp) for path in cpp.rglob("*") if path.is_file()}
+    headers = {path.relative_to(ROOT / "cpp") for path in (ROOT / "cpp" / "include").rglob("*.hpp")}
+    names = ("dependencies", "version", "vqvaeConfig", "vqvaeConfigVersion")
+    assert shipped == headers | {Path("cmake", f"{name}.cmake") for name in names}
 
 
 def test_missing_and_damaged_pre_trained_files_get_one_line(tmp_path):

@@ -1,0 +1,46 @@
+# Finds what the headers need. Sets vqvae_LIBRARIES and MXNET_ROOT or, where something is missing, vqvae_FAULT, one
+# sentence that says what to do.
+#
+# libmxnet comes with the Python package mxnet. It is looked for in MXNET_ROOT (a CMake or an environment variable: the
+# folder with libmxnet.so and include/) and, where that is not given, in a Python (Python3_EXECUTABLE, or the one that
+# CMake finds).
+
+set(vqvae_FAULT "")
+set(vqvae_LIBRARIES vqvae_mxnet ZLIB::ZLIB Threads::Threads)
+
+set(vqvae_HOW "give -DMXNET_ROOT=<the folder with libmxnet.so and include/> or -DPython3_EXECUTABLE=<a Python that has mxnet>")
+if(NOT MXNET_ROOT AND NOT "$ENV{MXNET_ROOT}" STREQUAL "")
+  set(MXNET_ROOT "$ENV{MXNET_ROOT}")
+endif()
+if(NOT MXNET_ROOT)
+  find_package(Python3 QUIET COMPONENTS Interpreter)
+  if(Python3_EXECUTABLE)
+    execute_process(
+      COMMAND "${Python3_EXECUTABLE}" -c
+              "import importlib.util as u; print(u.find_spec('mxnet').submodule_search_locations[0], end='')"
+      OUTPUT_VARIABLE MXNET_ROOT ERROR_QUIET)
+    if(NOT MXNET_ROOT)
+      set(vqvae_FAULT "${Python3_EXECUTABLE} has no mxnet: ${vqvae_HOW}.")
+    endif()
+  else()
+    set(vqvae_FAULT "libmxnet is looked for in a Python, and there is none: ${vqvae_HOW}.")
+  endif()
+endif()
+if(NOT vqvae_FAULT AND NOT EXISTS "${MXNET_ROOT}/libmxnet.so")
+  set(vqvae_FAULT "No libmxnet.so in '${MXNET_ROOT}': ${vqvae_HOW}.")
+endif()
+if(NOT vqvae_FAULT AND NOT TARGET vqvae_mxnet)
+  add_library(vqvae_mxnet SHARED IMPORTED)
+  set_target_properties(vqvae_mxnet PROPERTIES IMPORTED_LOCATION "${MXNET_ROOT}/libmxnet.so"
+                                               INTERFACE_INCLUDE_DIRECTORIES "${MXNET_ROOT}/include")
+endif()
+
+foreach(package IN ITEMS ZLIB:zlib1g-dev Threads:libc6-dev)
+  string(REPLACE ":" ";" package "${package}")
+  list(GET package 0 name)
+  list(GET package 1 debian)
+  find_package(${name} QUIET)
+  if(NOT vqvae_FAULT AND NOT ${name}_FOUND)
+    set(vqvae_FAULT "${name} is missing: install it (Debian's name: ${debian}).")
+  endif()
+endforeach()

@@ -1,0 +1,16 @@
+# cmake --install cpp/build --prefix P: the headers, the program and its model, and the files by which CMake and pkg-config
+# find them. All of it but the paths to libmxnet may be moved.
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(
+  "${PROJECT_BINARY_DIR}/vqvaeConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+set(VQVAE_PC_REQUIRES "zlib")
+configure_file(cmake/vqvae.pc.in vqvae.pc @ONLY)
+
+install(TARGETS vqvae RUNTIME DESTINATION bin)
+install(DIRECTORY include/vqvae DESTINATION include)
+install(FILES cmake/vqvaeConfig.cmake cmake/dependencies.cmake "${PROJECT_BINARY_DIR}/vqvaeConfigVersion.cmake"
+        DESTINATION share/cmake/vqvae)
+install(FILES "${PROJECT_BINARY_DIR}/vqvae.pc" DESTINATION share/pkgconfig)
+# As in the wheel, see pyproject.toml.
+install(DIRECTORY "${PRETRAINED}/" DESTINATION share/vqvae/pre-trained
+        FILES_MATCHING PATTERN "manifest.json" PATTERN "model_0_newest*" PATTERN "prior" EXCLUDE)

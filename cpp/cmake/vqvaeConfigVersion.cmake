@@ -1,0 +1,7 @@
+# Of the checkout and of the wheel; in an installed prefix the file that is written here stands in this one's place.
+include("${CMAKE_CURRENT_LIST_DIR}/version.cmake")
+include(CMakePackageConfigHelpers)
+set(vqvae_VERSION_FILE "${CMAKE_BINARY_DIR}/CMakeFiles/vqvaeConfigVersion.cmake")
+write_basic_package_version_file(
+  "${vqvae_VERSION_FILE}" VERSION "${vqvae_VERSION}" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+include("${vqvae_VERSION_FILE}")
