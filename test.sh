@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
 
 set_up
-install_browser
+install_test_programs
 status=0
 .venv/bin/ruff check . || status=1
 .venv/bin/python -m pytest "$@" || status=1

@@ -29,8 +29,12 @@ missing_packages() {
   command -v c++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
   command -v cmake >/dev/null || echo cmake
-  # The alpha channel of PNG files, in C++.
-  [ -e /usr/include/zlib.h ] || c++ -E -include zlib.h -x c++ /dev/null >/dev/null 2>&1 || echo zlib1g-dev
+  # What the C++ headers and the program include, see cpp/cmake/dependencies.cmake.
+  has_header() { [ -e "/usr/include/$1" ] || c++ -E -include "$1" -x c++ /dev/null >/dev/null 2>&1; }
+  has_header zlib.h || echo zlib1g-dev
+  has_header openssl/evp.h || echo libssl-dev
+  has_header nlohmann/json.hpp || echo nlohmann-json3-dev
+  has_header CLI/CLI.hpp || echo libcli11-dev
 }
 
 install_packages() {
@@ -77,9 +81,12 @@ build_program() {
   grep -q 'Building CXX' "$log" || say "C++ program: already up to date"
 }
 
-# For the tests of the page alone: without them, these tests say that they are skipped.
-install_browser() {
+# For the tests of the page, and of the C++ headers, alone: without them, these tests say that they are skipped.
+install_test_programs() {
   local packages=()
+  command -v doxygen >/dev/null || packages+=(doxygen)
+  command -v pkg-config >/dev/null || packages+=(pkg-config)
+  command -v clang++ >/dev/null || packages+=(clang libclang-rt-dev)
   command -v chromium >/dev/null || packages+=(chromium)
   command -v chromedriver >/dev/null || packages+=(chromium-driver)
   command -v npm >/dev/null || packages+=(npm)
@@ -88,9 +95,9 @@ install_browser() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing ${packages[*]}"
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install >/dev/null && return
-    say "tests of the page: will be skipped, for this failed: $install"
+    say "some tests will be skipped, for this failed: $install"
   else
-    say "tests of the page: will be skipped, for these packages are missing (Debian's names): ${packages[*]}"
+    say "some tests will be skipped, for these packages are missing (Debian's names): ${packages[*]}"
   fi
 }
 

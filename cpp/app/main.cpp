@@ -8,16 +8,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <iostream>
-#include <map>
 #include <new>
 #include <optional>
 #include <regex>
 #include <string>
-#include <system_error>
 #include <vector>
 
+#include "command_line.hpp"
 #include "vqvae/codec.hpp"
 #include "vqvae/generation.hpp"
 #include "vqvae/sampler.hpp"
@@ -48,6 +46,7 @@ options:
   --complete IMAGE --rows R   keep the first R rows of this image's codes
   --codes       print the codes instead, image after image
   -h, --help    show this help message and exit
+  --version     show the version and exit
 )";
 
 /// Keep closed standard streams from being given to the next file that is opened; to use them still fails.
@@ -72,7 +71,7 @@ std::string one_line(const std::string& text) {
   return result;
 }
 
-/// Keeps MXNet's and libpng's notes off standard error while it lives; our errors come afterwards.
+/// Keeps the notes of libpng and libjpeg, within MXNet, off standard error while it lives; our errors come afterwards.
 class QuietLibraries {
  public:
   QuietLibraries() : saved_(::dup(STDERR_FILENO)) {
@@ -90,69 +89,6 @@ class QuietLibraries {
  private:
   int saved_;
 };
-
-/// Return the pre-trained model: beside an installed program, under share; else in the checkout that it was built in.
-std::string pretrained() {
-  std::error_code error;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path installed = program.parent_path().parent_path() / "share/vqvae/pre-trained";
-  return std::filesystem::is_directory(installed, error) ? installed.string() : VQVAE_PRETRAINED;
-}
-
-struct Options {
-  std::vector<std::string> words;
-  std::map<std::string, std::string> values;  // of the options that take one
-  bool strict = false, explain = false, codes = false, help = false;
-
-  bool has(const std::string& name) const { return values.count(name) != 0; }
-  std::string model() const { return has("--model") ? value("--model") : pretrained(); }
-  std::string value(const std::string& name, const std::string& otherwise = "") const {
-    const auto found = values.find(name);
-    return found == values.end() ? otherwise : found->second;
-  }
-};
-
-/// Return what the value of an option is, in a message; nothing for an option that takes none.
-std::string kind_of(const std::string& option) {
-  static const std::map<std::string, std::string> kinds{
-      {"--model", "a path"},   {"--dump-input", "a path"},  {"--complete", "a path"}, {"--class", "a name"},
-      {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
-      {"--rows", "a number"},  {"--background", "a colour"}};
-  const auto found = kinds.find(option);
-  return found == kinds.end() ? "" : found->second;
-}
-
-Options parse(const std::vector<std::string>& arguments) {
-  Options options;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& word = arguments[i];
-    const std::size_t equals = word.rfind("--", 0) == 0 ? word.find('=') : std::string::npos;
-    const std::string name = word.substr(0, equals), kind = kind_of(name);
-    if (word == "--") {
-      options.words.insert(options.words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
-      break;
-    }
-    if (!kind.empty() && equals != std::string::npos) {
-      options.values[name] = word.substr(equals + 1);
-    } else if (!kind.empty()) {
-      if (++i == arguments.size()) throw vqvae::Error(word + " needs " + kind + "; see vqvae --help");
-      options.values[name] = arguments[i];
-    } else if (word == "--explain") {
-      options.explain = true;
-    } else if (word == "--strict") {
-      options.strict = true;
-    } else if (word == "--codes") {
-      options.codes = true;
-    } else if (word == "-h" || word == "--help") {
-      options.help = true;
-    } else if (word.size() > 1 && word[0] == '-') {
-      throw vqvae::Error("unknown option " + word + "; see vqvae --help");
-    } else {
-      options.words.push_back(word);
-    }
-  }
-  return options;
-}
 
 void print(const std::string& text) {
   if (!vqvae::detail::write_all(STDOUT_FILENO, text)) {
@@ -312,6 +248,8 @@ int main(int count, char** values) {
     const Options options = parse(std::vector<std::string>(values + 1, values + count));
     if (options.help) {
       print(usage);
+    } else if (options.version) {
+      print(VQVAE_VERSION "\n");
     } else {
       std::cerr << run(options);
     }

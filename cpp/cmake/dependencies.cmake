@@ -6,7 +6,7 @@
 # CMake finds).
 
 set(vqvae_FAULT "")
-set(vqvae_LIBRARIES vqvae_mxnet ZLIB::ZLIB Threads::Threads)
+set(vqvae_LIBRARIES vqvae_mxnet nlohmann_json::nlohmann_json OpenSSL::Crypto ZLIB::ZLIB Threads::Threads)
 
 set(vqvae_HOW "give -DMXNET_ROOT=<the folder with libmxnet.so and include/> or -DPython3_EXECUTABLE=<a Python that has mxnet>")
 if(NOT MXNET_ROOT AND NOT "$ENV{MXNET_ROOT}" STREQUAL "")
@@ -35,12 +35,13 @@ if(NOT vqvae_FAULT AND NOT TARGET vqvae_mxnet)
                                                INTERFACE_INCLUDE_DIRECTORIES "${MXNET_ROOT}/include")
 endif()
 
-foreach(package IN ITEMS ZLIB:zlib1g-dev Threads:libc6-dev)
-  string(REPLACE ":" ";" package "${package}")
-  list(GET package 0 name)
-  list(GET package 1 debian)
-  find_package(${name} QUIET)
-  if(NOT vqvae_FAULT AND NOT ${name}_FOUND)
-    set(vqvae_FAULT "${name} is missing: install it (Debian's name: ${debian}).")
+macro(vqvae_require package debian)
+  find_package(${package} QUIET)
+  if(NOT vqvae_FAULT AND NOT ${package}_FOUND)
+    set(vqvae_FAULT "${package} is missing: install it (Debian's name: ${debian}).")
   endif()
-endforeach()
+endmacro()
+vqvae_require(nlohmann_json nlohmann-json3-dev)  # the graphs and the manifest
+vqvae_require(OpenSSL libssl-dev)                # SHA-256
+vqvae_require(ZLIB zlib1g-dev)                   # the alpha channel of a PNG, which MXNet's decoder drops
+vqvae_require(Threads libc6-dev)

@@ -3,7 +3,6 @@
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(
   "${PROJECT_BINARY_DIR}/vqvaeConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
-set(VQVAE_PC_REQUIRES "zlib")
 configure_file(cmake/vqvae.pc.in vqvae.pc @ONLY)
 
 install(TARGETS vqvae RUNTIME DESTINATION bin)

@@ -36,23 +36,23 @@ void test_batch_sizes(vqvae::Codec& one) {
   }
 }
 
-void test_most_alike() {
+void test_argmax() {
   const float nan = std::numeric_limits<float>::quiet_NaN(), low = -std::numeric_limits<float>::infinity();
   // Rows of six places; below, what MXNet's argmax gives for each place.
-  const std::vector<float> likeness = {1, 2, nan, 1,   low, 3,   //
+  const std::vector<float> scores = {1, 2, nan, 1,   low, 3,   //
                                        3, 2, 5,   nan, low, nan,  //
                                        2, 2, nan, nan, low, 4};
-  check::that(vqvae::detail::most_alike(likeness.data(), 3, 6) == vqvae::Codes{1, 0, 0, 1, 0, 1},
-              "the most alike, of equals the first");
+  check::that(vqvae::detail::argmax(scores.data(), 3, 6) == vqvae::Codes{1, 0, 0, 1, 0, 1},
+              "the greatest, of equals the first");
 }
 
-void test_likeness() {
+void test_scores() {
   const std::string json = vqvae::read_file(VQVAE_PRETRAINED "/model/vqvae.Encoder/model_0_newest-symbol.json");
   const auto found = [&](const std::string& old, const std::string& text) {
     std::string changed = json;
-    return vqvae::detail::find_likeness(vqvae::Symbol(changed.replace(changed.find(old), old.size(), text)));
+    return vqvae::detail::find_scores(vqvae::Symbol(changed.replace(changed.find(old), old.size(), text)).json());
   };
-  check::that(found("data", "data") == "vectorquantize0_likeness", "codes are chosen from the likeness");
+  check::that(found("data", "data") == "vectorquantize0_likeness", "codes are chosen by the scores");
   check::that(found("\"argmax\"", "\"argmin\"") == "codes", "but not the least");
   check::that(found("\"axis\": \"1\"", "\"axis\": \"2\"") == "codes", "nor of another axis");
   check::that(found("\"axis\": \"1\"", "\"axis\": \"1\", \"keepdims\": \"True\"") == "codes", "nor in another shape");
@@ -98,7 +98,7 @@ void test_moving() {
 }
 
 void test_manifest() {
-  using vqvae::detail::JsonReader;
+  using vqvae::detail::parse_json;
   using vqvae::detail::sha256;
   // FIPS 180-4's examples, and lengths around a block's.
   check::that(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc");
@@ -109,16 +109,18 @@ void test_manifest() {
               "SHA-256 of 55 a");
   check::that(sha256(std::string(56, 'a')) == "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a",
               "SHA-256 of 56 a");
+  check::that(parse_json(std::string(501, '[') + std::string(501, ']')).has_value(), "JSON may be nested 500 deep");
+  check::that(parse_json(R"({"a": 1, "a": 2})")->at("a") == 2, "of equal names the last counts");
   const std::string whole = R"({"a": [1, -2.5e3, null, true, {"files": 0}], "files": {"x/y": "12", "\u00e9": 3}, "z": {}})";
-  const auto read = JsonReader(whole).read();
-  check::that(read && read->find("files")->find("x/y")->text == "12", "JSON is read");
+  const auto read = parse_json(whole);
+  check::that(read && read->at("files").at("x/y") == "12", "JSON is read");
   for (std::size_t end = 0; end < whole.size(); ++end) {
-    if (JsonReader(whole.substr(0, end)).read()) check::that(false, "JSON cut short is refused");
+    if (parse_json(whole.substr(0, end))) check::that(false, "JSON cut short is refused");
   }
   for (const std::string& damaged : {whole + "}", std::string(R"({"files": {}, })"), std::string("[01]"), std::string("\"\x80\""),
-                                     std::string(R"({"a" "b"})"), std::string(100000, '['), std::string("[1,]"),
+                                     std::string(R"({"a" "b"})"), std::string(100000, '['), std::string(502, '[') + std::string(502, ']'), std::string("\xef\xbb\xbf{}"), std::string("[1,]"),
                                      std::string("\"\xed\xa0\x80\"")}) {
-    check::that(!JsonReader(damaged).read(), "refused: " + vqvae::detail::printable(damaged.substr(0, 40)));
+    check::that(!parse_json(damaged), "refused: " + vqvae::detail::printable(damaged.substr(0, 40)));
   }
 }
 
@@ -145,8 +147,8 @@ int main() {
   vqvae::Codec codec(VQVAE_PRETRAINED);
   test_shapes(codec);
   test_batch_sizes(codec);
-  test_most_alike();
-  test_likeness();
+  test_argmax();
+  test_scores();
   test_refusals(codec);
   test_text(codec);
   test_moving();

@@ -5,8 +5,11 @@
 #include <utility>
 
 #include "check.hpp"
+#include "vqvae/detail/byte_array.hpp"
+#include "vqvae/executor.hpp"
 #include "vqvae/files.hpp"
-#include "vqvae/mxnet.hpp"
+#include "vqvae/parameters.hpp"
+#include "vqvae/symbol.hpp"
 
 namespace {
 
@@ -57,7 +60,7 @@ void test_executor(const std::string& json, const std::string& parameters) {
 
 void test_fusion(const std::string& json) {
   const vqvae::Symbol symbol(json);
-  const std::string fused = symbol.fused();
+  const std::string fused = vqvae::detail::fused(symbol);
   check::that(fused.find("\"_sg_mkldnn_conv\"") != std::string::npos, "convolutions and activations are fused");
   check::that(vqvae::Symbol(fused).arguments() == symbol.arguments(), "and take the same parameters");
   const std::string sum =
@@ -66,13 +69,13 @@ void test_fusion(const std::string& json) {
                      "inputs": [[0, 0, 0], [1, 0, 0]]},
                     {"op": "elemwise_add", "name": "b", "inputs": [[2, 0, 0], [0, 0, 0]]}],
           "arg_nodes": [0, 1], "heads": [[3, 0, 0]]})json";
-  check::that(vqvae::Symbol(sum).fused().empty(), "but not a convolution and an addition");
+  check::that(vqvae::detail::fused(vqvae::Symbol(sum)).empty(), "but not a convolution and an addition");
 }
 
 }  // namespace
 
 int main() {
-  static_assert(move_only<vqvae::Symbol> && move_only<vqvae::Executor> && move_only<vqvae::ByteArray>);
+  static_assert(move_only<vqvae::Symbol> && move_only<vqvae::Executor> && move_only<vqvae::detail::ByteArray>);
   check::that(vqvae::to_string({1, 28, 28}) == "(1, 28, 28)" && vqvae::to_string({5}) == "(5,)", "shapes print");
   const std::string json = vqvae::read_file(encoder / "model_0_newest-symbol.json");
   const std::string parameters = vqvae::read_file(encoder / "model_0_newest-0000.params");

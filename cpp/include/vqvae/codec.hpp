@@ -1,31 +1,47 @@
 #pragma once
 
-/// A trained VQ-VAE as EMADL-named files: images to codes, codes to images.
+/// @file
+/// A trained VQ-VAE, from the files that `vqvae train` exports: images to codes, codes to images.
+///
+///     int main() {
+///       vqvae::compute_in_this_thread();   // where one thread uses MXNet; see threads.hpp
+///       vqvae::Codec codec("pre-trained");
+///       const vqvae::Image image = codec.read_image("digit.png");
+///       const vqvae::Codes codes = codec.encode(image);              // 49 of them, each in [0, 64)
+///       vqvae::write_png("reconstruction.png", codec.decode(codes));
+///     }
+///
+/// Threads: one at a time may use a codec, and each thread may have its own (BatchCodec does this for you). Lifetime: a codec
+/// must end before main does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "vqvae/component.hpp"
+#include "vqvae/detail/component.hpp"
+#include "vqvae/detail/graph_checks.hpp"
+#include "vqvae/detail/sha256.hpp"
 #include "vqvae/error.hpp"
+#include "vqvae/executor.hpp"
 #include "vqvae/files.hpp"
 #include "vqvae/image.hpp"
-#include "vqvae/json.hpp"
-#include "vqvae/manifest.hpp"
-#include "vqvae/mxnet.hpp"
+#include "vqvae/model_files.hpp"
+#include "vqvae/parameters.hpp"
+#include "vqvae/shape.hpp"
+#include "vqvae/threads.hpp"
 
 namespace vqvae {
 
-using Codes = std::vector<int>;  // row by row
+/// The codes of an image, row by row: numbers of rows of the codebook.
+using Codes = std::vector<int>;
 
 namespace detail {
 
@@ -42,38 +58,13 @@ inline std::string printable(std::string text) {
   return text;
 }
 
-/// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the graph
-/// does not choose them as the exporter's does.
-inline std::string find_likeness(const Symbol& symbol) {
-  const std::optional<Json> graph = JsonReader(symbol.json()).read();  // what MXNet made of the file
-  if (!graph || !symbol.has_output("codes")) return "codes";
-  const std::vector<Json>& nodes = graph->find("nodes")->items;
-  const auto is = [](const Json& node, const std::string& key, const std::string& text) {
-    const Json* const value = node.find(key);
-    return value && value->text == text;
-  };
-  const auto has_only = [&](const Json& node, const std::map<std::string, std::string>& wanted) {
-    const Json* const settings = node.find("attrs");
-    return settings && settings->items.size() == wanted.size() &&
-           std::all_of(wanted.begin(), wanted.end(), [&](const auto& pair) { return is(*settings, pair.first, pair.second); });
-  };
-  const auto source = [&](const Json& node) { return nodes[node.find("inputs")->items[0].items[0].number().value()]; };
-  for (const Json& node : nodes) {
-    if (!is(node, "name", "codes") || !is(node, "op", "argmax") || !has_only(node, {{"axis", "1"}})) continue;
-    const Json rows = source(node);
-    if (!is(rows, "op", "slice") || !has_only(rows, {{"begin", "(None,)"}, {"end", "(None,)"}})) continue;
-    if (is(source(rows), "op", "Convolution")) return rows.find("name")->text;
-  }
-  return "codes";
-}
-
-/// Return the most alike of `rows` rows at each of `places` places, of likeness[row][place]: of equals, the first, and of
-/// all, the first that is not a number, as MXNet's argmax.
-inline Codes most_alike(const float* likeness, unsigned rows, std::size_t places) {
-  std::vector<float> most(likeness, likeness + places);
+/// Return the row of the greatest of `rows` scores at each of `places` places, of scores[row][place]: of equals, the first,
+/// and of all, the first that is not a number, as MXNet's argmax.
+inline Codes argmax(const float* scores, unsigned rows, std::size_t places) {
+  std::vector<float> most(scores, scores + places);
   Codes codes(places);
   for (unsigned row = 1; row < rows; ++row) {
-    const float* const values = likeness + row * places;
+    const float* const values = scores + row * places;
     for (std::size_t i = 0; i < places; ++i) {
       const bool more = !(values[i] <= most[i]) && !std::isnan(most[i]);
       most[i] = more ? values[i] : most[i];
@@ -87,9 +78,8 @@ inline Codes most_alike(const float* likeness, unsigned rows, std::size_t places
 
 /// Encodes, decodes and reconstructs up to `batch_size` images at a time on the CPU.
 ///
-/// Shapes are read from the files; results do not depend on the batch size. Move-only; one thread
-/// at a time may use it, and each thread may have its own. One that was moved from throws Error when it is used; moving
-/// one to itself changes nothing. Let it end before main does: MXNet does not outlive it.
+/// Shapes are read from the files; results do not depend on the batch size. Move-only. One that was moved from throws Error
+/// when it is used; moving one to itself changes nothing.
 class Codec {
  public:
   /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
@@ -101,6 +91,7 @@ class Codec {
   const Shape& image_shape() const { return state().image_shape; }
   /// (height, width) of an image's codes.
   const Shape& codes_shape() const { return state().codes_shape; }
+  /// How many images are computed at a time.
   unsigned batch_size() const { return state().batch_size; }
   /// K: codes are in [0, K).
   unsigned num_embeddings() const { return state().codebook.shape[0]; }
@@ -139,7 +130,7 @@ class Codec {
       const std::vector<float> output = model.encoder.output();
       for (std::size_t i = 0; i < stop - start; ++i) {
         const float* const first = output.data() + i * output.size() / model.batch_size;
-        result.push_back(model.gives_likeness ? detail::most_alike(first, model.encoder.output_shape()[1], count)
+        result.push_back(model.gives_scores ? detail::argmax(first, model.encoder.output_shape()[1], count)
                                               : Codes(first, first + count));
       }
     }
@@ -179,7 +170,7 @@ class Codec {
  private:
   struct State {
     unsigned batch_size;
-    bool gives_likeness;  // or else the encoder gives codes
+    bool gives_scores;  // or else the encoder gives codes
     Shape image_shape, codes_shape;
     ArrayList::Array codebook;
     Executor encoder, decoder;
@@ -191,7 +182,7 @@ class Codec {
 
   Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder)
-      : Codec(files, batch_size, encoder, decoder, detail::find_likeness(encoder.symbol)) {}
+      : Codec(files, batch_size, encoder, decoder, scores_of(encoder.symbol)) {}
 
   Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
@@ -203,11 +194,15 @@ class Codec {
                          decoder.bind(batch_size, "data")}) {
     const Shape& output = state_->encoder.output_shape();
     Shape expected = codes_shape();
-    if (state_->gives_likeness) expected = batched(output.size() == 4 ? output[1] : 0, expected);
+    if (state_->gives_scores) expected = batched(output.size() == 4 ? output[1] : 0, expected);
     if (state_->codebook.shape[1] != decoder.input_shape()[0] || output != batched(batch_size, expected) ||
         state_->decoder.output_shape() != batched(batch_size, image_shape())) {
       throw Error(files.folder().string() + ": encoder and decoder are from different models");
     }
+  }
+
+  static std::string scores_of(const Symbol& encoder) {
+    return encoder.has_output("codes") ? detail::find_scores(encoder.json()) : "codes";
   }
 
   State& state() const {

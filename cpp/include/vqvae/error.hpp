@@ -1,5 +1,16 @@
 #pragma once
 
+/// @file
+/// The one type of error.
+///
+///     try {
+///       vqvae::Codec codec("no/model");
+///     } catch (const vqvae::Error& error) {
+///       std::cerr << error.what() << "\n";    // no/model: holds no exported model (...)
+///     }
+///
+/// Lack of memory is std::bad_alloc.
+
 #include <stdexcept>
 #include <string>
 

@@ -1,5 +1,12 @@
 #pragma once
 
+/// @file
+/// Whole files: read with a limit for what has no end, written whole or not at all.
+///
+///     vqvae::write_file("codes.txt", vqvae::read_file("/dev/stdin"));
+///
+/// Threads: any thread may call these at any time; but write_file reads the process's umask by setting it for a moment.
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,6 +1,14 @@
 #pragma once
 
+/// @file
 /// New images as files: one, a grid of several, or a folder of single ones. Mirrors vqvae_gluon/deploy/generation.py.
+///
+///     vqvae::Sampler sampler("pre-trained");
+///     vqvae::SampleSettings settings;
+///     settings.count = 20;
+///     vqvae::write_images(sampler, settings, "threes.png");    // a picture of all; threes/ gets a file for each
+///
+/// Threads and lifetime: those of the sampler that is given.
 
 #include <cerrno>
 #include <cstdio>

@@ -1,15 +1,27 @@
 #pragma once
 
-/// A graph with several inputs and heads whose inputs stay in place between runs, as a sampler needs it.
+/// @file
+/// A network with several inputs and heads that stay in place between runs, as a sampler needs it.
+///
+///     vqvae::Graph graph(symbol, {{"before", {2}}, {"place", {2}}}, vqvae::to_weights(arrays));
+///     graph.input("before").set({3, 5});                    // or written at graph.input("before").values()
+///     const std::vector<const float*>& heads = graph.run();   // where they lie, until the next run
+///
+/// Threads: one at a time may use a graph, and several graphs may share their weights, also in several threads. Lifetime:
+/// graphs and arrays must end before main does. The files are believed: Sampler checks those of a stranger first.
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "vqvae/detail/mxnet.hpp"
 #include "vqvae/error.hpp"
-#include "vqvae/mxnet.hpp"
+#include "vqvae/parameters.hpp"
+#include "vqvae/shape.hpp"
+#include "vqvae/symbol.hpp"
 
 namespace vqvae {
 
@@ -39,7 +51,9 @@ class FloatArray {
 
   /// The values, to be written only while no graph runs that reads them.
   float* values() { return first_; }
+  /// How many they are.
   std::size_t size() const { return size_; }
+  /// The handle, for MXNet's C API; the array keeps it.
   NDArrayHandle handle() const { return handle_.get(); }
 
  private:
@@ -51,6 +65,7 @@ class FloatArray {
 /// The weights of a graph, which several graphs may share: by name, without "arg:".
 using Weights = std::map<std::string, FloatArray>;
 
+/// Return the weights of a parameter file.
 inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays) {
   auto weights = std::make_shared<Weights>();
   for (const auto& [name, array] : arrays.all()) {
@@ -68,7 +83,6 @@ class Graph {
   Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights)
       : weights_(std::move(weights)) {
     detail::check_thread();
-    detail::fuse_nothing();
     for (const auto& [name, shape] : inputs) arrays_.emplace(name, FloatArray(shape));
     std::vector<NDArrayHandle> arguments;
     for (const std::string& name : symbol.arguments()) {

@@ -1,16 +1,27 @@
 #pragma once
 
+/// @file
 /// New images from a model with a prior: codes drawn place by place. Mirrors vqvae_gluon/sampling.py and
 /// vqvae_gluon/deploy/sampler.py: one seed gives the same codes and, in a PNG file, the same bytes in both languages.
+///
+///     int main() {
+///       vqvae::compute_in_this_thread();   // where one thread uses MXNet; see threads.hpp
+///       vqvae::Sampler sampler("pre-trained");
+///       vqvae::SampleSettings settings;
+///       settings.label = "3";
+///       settings.seed = 1;
+///       vqvae::write_png("three.png", sampler.generate(settings).front());
+///     }
+///
+/// Threads: one at a time may use a sampler, and each thread may have its own. Lifetime: a sampler must end before main does,
+/// for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
 
 #include <algorithm>
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
-#include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <random>
 #include <sstream>
@@ -19,11 +30,11 @@
 #include <vector>
 
 #include "vqvae/codec.hpp"
-#include "vqvae/component.hpp"
+#include "vqvae/detail/component.hpp"
+#include "vqvae/detail/prior_step.hpp"
+#include "vqvae/detail/sampling.hpp"
 #include "vqvae/error.hpp"
-#include "vqvae/graph.hpp"
-#include "vqvae/manifest.hpp"
-#include "vqvae/mxnet.hpp"
+#include "vqvae/model_files.hpp"
 
 namespace vqvae {
 
@@ -37,182 +48,9 @@ struct SampleSettings {
   Codes given;                       ///< codes of the first rows, which all images keep; may be empty
 };
 
-namespace detail {
-
-/// Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
-/// computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
-/// images must have the same codes in any company. A sampler sees for itself whether it is so.
-constexpr unsigned few_rows = 2, many_rows = 15;
-constexpr std::size_t most_images = 1'000'000;
-constexpr double coldest = 1e-3, hottest = 1e3;
-
-/// Return whether a temperature is one: 0, or between the coldest and the hottest.
-inline bool is_temperature(double value) { return value == 0 || (value >= coldest && value <= hottest); }
-
-/// The messages of settings out of range, for values as they were given.
-inline std::string count_fault(const std::string& given) {
-  return "count was given as " + given + ": it must be from 1 to " + std::to_string(most_images);
-}
-inline std::string seed_fault(const std::string& given) {
-  return "seed was given as " + given + ": it must be from 0 to 4294967295";
-}
-inline std::string temperature_fault(const std::string& given) {
-  return "temperature was given as " + given + ": it must be 0 (always the likeliest code) or from 0.001 to 1000";
-}
-inline std::string top_k_fault(const std::string& given, unsigned num_embeddings) {
-  return "top-k was given as " + given + ": it must be from 1 to " + std::to_string(num_embeddings) + ", or 0 for all codes";
-}
-
-/// Return a number as Python's format "g" writes it.
-inline std::string in_short(double value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
-}
-
-/// Return a random number in [0, 1), as numpy.random.RandomState(seed).random_sample() does.
-inline double uniform(std::mt19937& generator) {
-  const auto high = static_cast<double>(generator() >> 5U), low = static_cast<double>(generator() >> 6U);
-  return (high * 67108864.0 + low) / 9007199254740992.0;
-}
-
-/// Return the code that `random`, in [0, 1), chooses by `count` probabilities. Temperature 0: the most probable one;
-/// `top_k` above 0: among that many most probable ones. Of equals, the first.
-inline int choose(const float* probabilities, std::size_t count, double random, double temperature, unsigned top_k) {
-  if (!std::all_of(probabilities, probabilities + count, [](float value) { return std::isfinite(value); })) {
-    throw Error("the prior gives probabilities that are no numbers: it is damaged or was badly trained");
-  }
-  if (temperature == 0) return static_cast<int>(std::max_element(probabilities, probabilities + count) - probabilities);
-  std::vector<double> sums(probabilities, probabilities + count);
-  if (top_k != 0) {
-    std::vector<std::size_t> order(count);
-    std::iota(order.begin(), order.end(), 0U);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
-    for (std::size_t i = top_k; i < count; ++i) sums[order[i]] = 0;
-  }
-  for (std::size_t i = 1; i < count; ++i) sums[i] += sums[i - 1];
-  const double chosen = random * sums.back();
-  return static_cast<int>(std::upper_bound(sums.begin(), sums.end(), chosen) - sums.begin());
-}
-
-/// Return text without percent signs: "%2C" is a comma.
-inline std::string unquote(const std::string& text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto is_digit = [&](std::size_t k) { return k < text.size() && std::isxdigit(static_cast<unsigned char>(text[k])); };
-    if (text[i] == '%' && is_digit(i + 1) && is_digit(i + 2)) {
-      result += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
-      i += 2;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
-}
-
-/// Return the inputs of a prior's graph of one place.
-inline std::vector<Input> step_inputs(const Symbol& symbol) {
-  std::vector<Input> inputs;
-  for (const char* const name : {"before", "place", "label"}) inputs.push_back({name, {0}});
-  inputs.push_back({"temperature", {0, 1}});
-  inputs.push_back({"mask", {0, {}, {}}});
-  const std::vector<std::string> arguments = symbol.arguments();
-  const auto is_keys = [](const std::string& name) {
-    return name.size() > 4 && name.rfind("keys", 0) == 0 && name.find_first_not_of("0123456789", 4) == std::string::npos;
-  };
-  const auto layers = std::count_if(arguments.begin(), arguments.end(), is_keys);
-  for (std::ptrdiff_t i = 0; i < layers; ++i) {
-    for (const char* const kind : {"keys", "values"}) inputs.push_back({kind + std::to_string(i), {0, {}, {}}});
-  }
-  return inputs;
-}
-
-/// The graph of one place for a number of images, and what it keeps of earlier places.
-class Step {
- public:
-  Step(const Component& step, unsigned rows, const std::shared_ptr<Weights>& weights)
-      : rows_(rows),
-        kinds_(step.symbol.infer_heads(step.inputs)[0][1]),
-        places_(step.inputs.at("keys0")[1]),
-        width_(step.inputs.at("keys0")[2]),
-        heads_(step.inputs.at("mask")[1]),
-        graph_(step.symbol, shapes(step, rows), weights) {
-    for (std::size_t i = 0; i < (step.inputs.size() - 5) / 2; ++i) {
-      for (const char* const kind : {"keys", "values"}) past_.push_back(&graph_.input(kind + std::to_string(i)));
-    }
-  }
-
-  unsigned rows() const { return rows_; }
-
-  /// Begin new images of a class.
-  void start(float label, float temperature) {
-    std::fill_n(graph_.input("label").values(), rows_, label);
-    std::fill_n(graph_.input("temperature").values(), rows_, temperature);
-  }
-
-  /// Return the probabilities of the codes of a place, one row after the other, which stay until the next run; keep its
-  /// keys and values. `before` are the codes before it.
-  const float* run(const std::vector<float>& before, std::size_t place) {
-    std::copy_n(before.begin(), rows_, graph_.input("before").values());
-    std::fill_n(graph_.input("place").values(), rows_, static_cast<float>(place));
-    float* mask = graph_.input("mask").values();
-    for (std::size_t i = 0; i < rows_ * heads_; ++i, mask += places_ + 1) {
-      std::fill_n(mask, place, 0.0F);
-      std::fill(mask + place, mask + places_, -1e9F);
-      mask[places_] = 0;
-    }
-    const std::vector<const float*>& heads = graph_.run();
-    for (std::size_t i = 0; i < past_.size(); ++i) {
-      for (std::size_t row = 0; row < rows_; ++row) {
-        std::copy_n(heads[i + 1] + row * width_, width_, past_[i]->values() + (row * places_ + place) * width_);
-      }
-    }
-    return heads[0];
-  }
-
-  /// Tell whether the first rows of another step's are the same bits as this one's. Which way a product is computed
-  /// depends on its shape and not on its numbers: any will do.
-  bool agrees_with(Step& other) {
-    const std::vector<const float*>&ours = try_out(), &theirs = other.try_out();
-    const Step& smaller = rows_ < other.rows_ ? *this : other;
-    for (std::size_t i = 0; i < ours.size(); ++i) {
-      const std::size_t size = smaller.rows_ * (i == 0 ? kinds_ : width_);
-      if (!std::equal(ours[i], ours[i] + size, theirs[i])) return false;
-    }
-    return true;
-  }
-
- private:
-  static std::map<std::string, Shape> shapes(const Component& step, unsigned rows) {
-    std::map<std::string, Shape> inputs = step.inputs;
-    for (auto& [name, shape] : inputs) shape[0] = rows;
-    return inputs;
-  }
-
-  const std::vector<const float*>& try_out() {
-    fill(graph_.input("mask"), 0);
-    for (std::size_t i = 0; i < past_.size(); ++i) fill(*past_[i], static_cast<unsigned>(i));
-    start(0, 0.5F);
-    return graph_.run();
-  }
-
-  static void fill(FloatArray& array, unsigned seed) {
-    std::mt19937 generator(seed);
-    std::generate_n(array.values(), array.size(), [&] { return static_cast<float>(uniform(generator)); });
-  }
-
-  unsigned rows_;
-  std::size_t kinds_, places_, width_, heads_;
-  Graph graph_;
-  std::vector<FloatArray*> past_;  // keys and values of each layer
-};
-
-}  // namespace detail
-
 /// Draws new images from a model with a prior, and finishes begun ones.
 ///
-/// Move-only; one thread at a time may use it. One that was moved from throws Error when it is used. Let it end before main does.
+/// Move-only. One that was moved from throws Error when it is used.
 class Sampler {
  public:
   /// Throws Error as Codec does, and if there is no prior, or one that is damaged or belongs to another model.
@@ -220,6 +58,7 @@ class Sampler {
 
   /// The model that the codes belong to.
   Codec& codec() { return state().codec; }
+  /// As above, to be asked for shapes.
   const Codec& codec() const { return state().codec; }
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return state().classes; }

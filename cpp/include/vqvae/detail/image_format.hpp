@@ -2,7 +2,9 @@
 
 /// PNG, JPEG and BMP files as bytes: which are read, what is refused, and what of a PNG the decoder is given.
 ///
-/// Mirrors vqvae_gluon/data/image_format.py, where the reasons stand, message for message.
+/// Read by hand, because MXNet returns uninitialised pixels where OpenCV, which decodes for it, refuses a header, and drops
+/// alpha; and because a decoder of our own (libpng, libjpeg) would give other bits than Python's. Written by hand, so that both
+/// languages write the same bytes. Mirrors vqvae_gluon/data/image_format.py, where the reasons stand, message for message.
 
 #include <zlib.h>
 

@@ -12,10 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "vqvae/detail/graph_checks.hpp"
+#include "vqvae/detail/mxnet.hpp"
 #include "vqvae/error.hpp"
-#include "vqvae/json.hpp"
-#include "vqvae/manifest.hpp"
-#include "vqvae/mxnet.hpp"
+#include "vqvae/executor.hpp"
+#include "vqvae/model_files.hpp"
+#include "vqvae/parameters.hpp"
+#include "vqvae/shape.hpp"
+#include "vqvae/symbol.hpp"
 
 namespace vqvae::detail {
 
@@ -38,40 +42,6 @@ inline Shape parse_shape(const std::string& text, const std::vector<std::optiona
   const auto fits = [](unsigned given, std::optional<unsigned> wanted) { return wanted ? given == *wanted : given > 0; };
   const bool is_shape = shape.size() == expected.size() && std::equal(shape.begin(), shape.end(), expected.begin(), fits);
   return is_shape && to_string(shape) == text ? shape : Shape{};
-}
-
-/// Return whether a node's input, or a head, is [number, output, ...] of one of the first `count` nodes and has it.
-inline bool is_entry(const Json& entry, const std::vector<Json>& nodes, std::size_t count) {
-  if (entry.kind != Json::Kind::array || entry.items.size() < 2) return false;
-  const auto source = entry.items[0].number(), index = entry.items[1].number();
-  const bool whole = entry.items[0].kind == Json::Kind::word && entry.items[1].kind == Json::Kind::word;
-  if (!whole || !source || !index || *source >= count) return false;
-  const Json* const attributes = nodes[*source].find("attrs");
-  const Json* const outputs = attributes ? attributes->find("num_outputs") : nullptr;
-  return *index < (outputs ? outputs->number().value_or(0) : 1);
-}
-
-/// Return whether text is JSON whose nodes take what earlier nodes give: MXNet reads past its memory otherwise, and
-/// stops reading where it has enough.
-inline bool is_graph(const std::string& text) {
-  const std::optional<Json> graph = JsonReader(text).read();
-  const Json* const nodes = graph ? graph->find("nodes") : nullptr;
-  const Json* const heads = graph ? graph->find("heads") : nullptr;
-  if (!nodes || nodes->kind != Json::Kind::array || !heads || heads->kind != Json::Kind::array) return false;
-  for (std::size_t i = 0; i < nodes->items.size(); ++i) {
-    const Json* const inputs = nodes->items[i].find("inputs");
-    if (!inputs || inputs->kind != Json::Kind::array) return false;
-    for (const Json& entry : inputs->items) {
-      if (!is_entry(entry, nodes->items, i)) return false;
-    }
-    const Json* const attributes = nodes->items[i].find("attrs");
-    const Json* const storage = attributes ? attributes->find("__storage_type__") : nullptr;
-    if (storage && (storage->kind != Json::Kind::string || storage->text != "0")) return false;  // a sparse weight
-  }
-  for (const Json& entry : heads->items) {
-    if (!is_entry(entry, nodes->items, nodes->items.size())) return false;
-  }
-  return true;
 }
 
 /// The files of one exported network, checked to belong together.
@@ -169,16 +139,8 @@ struct Component {
   }
 
   static Symbol parse_graph(const std::string& path, const std::string& json) {
-    // Operators that call functions of the program, _Native and _NDArray at an address that the graph gives. MXNet's
-    // reader knows no \u escapes, so that a name stands in the text as it is.
-    for (const std::string name :
-         {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp", "_CachedOpThreadSafe",
-          "_backward_Custom", "_backward_CustomFunction", "_backward__NDArray", "_backward__Native",
-          "_backward_CachedOp"}) {
-      if (json.find('"' + name + '"') != std::string::npos) {
-        throw Error(path + ": asks for the operator " + name + ", which could run code; it is refused");
-      }
-    }
+    const std::string foreign = foreign_operator(json);
+    if (!foreign.empty()) throw Error(path + ": asks for the operator " + foreign + ", which could run code; it is refused");
     try {
       if (is_graph(json)) return Symbol(json);
     } catch (const Error&) {
