@@ -1,4 +1,4 @@
-/// Reconstructs every image of a folder.
+/// Reconstructs every image of a folder, by as many threads as there are cores.
 ///
 /// Usage: reconstruct_folder MODEL FOLDER OUT: OUT gets a PNG file for each image of FOLDER.
 
@@ -8,7 +8,7 @@
 #include <iostream>
 #include <vector>
 
-#include <vqvae/codec.hpp>
+#include <vqvae/batch_codec.hpp>
 
 int main(int count, char** words) {
   if (count != 4) {
@@ -21,8 +21,7 @@ int main(int count, char** words) {
     for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
     std::sort(files.begin(), files.end());
 
-    vqvae::compute_in_this_thread();
-    vqvae::Codec codec(words[1], 50);
+    vqvae::BatchCodec codec(words[1]);
     std::vector<vqvae::Image> images;
     for (const auto& file : files) images.push_back(codec.read_image(file));
     images = codec.reconstruct(images);

@@ -47,6 +47,7 @@ int main(int count, char** words) {
   }
   try {
     const auto threads = static_cast<unsigned>(count == 3 ? std::stoul(words[2]) : 2);
+    vqvae::compute_in_threads(threads);
     std::vector<vqvae::Codec> codecs;
     for (unsigned i = 0; i < threads; ++i) codecs.emplace_back(words[1]);
     std::mutex input, output;
