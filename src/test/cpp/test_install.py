@@ -1,5 +1,6 @@
 """The C++ headers as others install them: a prefix, a wheel, CMake, pkg-config, and programs built on them."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def done(*words, **kwargs):
     """Run a command that has to work; return what it prints."""
     result = call(*words, **kwargs)
     assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def quiet(*words, **kwargs):
+    """Run an example that has to work and to print nothing that it was not told to; return what it prints."""
+    result = call(*words, environment=SANITIZERS, **kwargs)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
     return result.stdout
 
 
@@ -121,6 +129,7 @@ def test_mxnet_that_is_nowhere_is_told_in_one_sentence(prefix, tmp_path):
         assert result.stderr.count("CMake Error") == 1
 
 
+@pytest.mark.skipif(not shutil.which("pkg-config"), reason="pkg-config is missing (Debian's name)")
 def test_pkg_config(prefix, tmp_path):
     (tmp_path / "main.cpp").write_text(
         '#include <vqvae/codec.hpp>\n#include <iostream>\nint main(int, char** words) {\n'
@@ -134,6 +143,31 @@ def test_pkg_config(prefix, tmp_path):
     done("bash", "-c", command, environment=environment, cwd=tmp_path)
     codes = done(tmp_path / "main", prefix / "share" / "vqvae" / "pre-trained", DIGITS[8])
     assert codes == run_python("encode", DIGITS[8]).stdout.decode()
+
+
+def test_the_page_s_program(prefix, tmp_path):
+    page = (ROOT / "docs" / "cpp.md").read_text()
+    for language, name in (("cmake", "CMakeLists.txt"), ("cpp", "main.cpp")):
+        (tmp_path / name).write_text(re.search(rf"```{language}\n(.*?)```", page, re.DOTALL).group(1))
+    build = tmp_path / "build"
+    done("cmake", "-S", tmp_path, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", f"-DMXNET_ROOT={MXNET}")
+    done("cmake", "--build", build)
+    done(build / "mine", prefix / "share" / "vqvae" / "pre-trained", DIGITS[6], tmp_path / "a.png")
+    assert run_python("reconstruct", DIGITS[6], tmp_path / "b.png").returncode == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+#: For public headers: whether they bring nlohmann/json and OpenSSL along.
+HEAVY = {"codec": True, "batch_codec": True, "sampler": True, "generation": True, "model_files": True, "executor": True}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cpp" / "include" / "vqvae").glob("*.hpp")), ids=lambda path: path.stem)
+def test_a_header_alone_brings_no_more_than_it_needs(path):
+    flags = ["-std=c++17", f"-I{ROOT / 'cpp' / 'include'}", f"-I{MXNET / 'include'}"]
+    files = done("c++", *flags, "-M", "-x", "c++", path)
+    assert bool(re.search("nlohmann|openssl", files)) == HEAVY.get(path.stem, False)
+    if path.stem not in HEAVY:  # the others are compiled by other tests
+        done("c++", *flags, "-fsyntax-only", "-x", "c++", path)
 
 
 def test_cmake_dir_of_the_checkout_and_its_version(tmp_path):
@@ -161,7 +195,7 @@ def test_example_that_reconstructs_a_folder(examples, tmp_path):
     (tmp_path / "images").mkdir()
     for path in DIGITS:
         shutil.copy(path, tmp_path / "images")
-    done(examples / "reconstruct_folder", PRETRAINED, tmp_path / "images", tmp_path / "out", environment=SANITIZERS)
+    assert quiet(examples / "reconstruct_folder", PRETRAINED, tmp_path / "images", tmp_path / "out") == ""
     expected = to_bytes(Predictor().reconstruct(np.stack([read_image(path, 1, (28, 28)) for path in DIGITS])))
     for path, image in zip(DIGITS, expected):
         np.testing.assert_array_equal(read_image(tmp_path / "out" / path.name, 1, (28, 28), strict=True), image)
@@ -170,14 +204,14 @@ def test_example_that_reconstructs_a_folder(examples, tmp_path):
 def test_example_that_serves(examples, tmp_path):
     requests = [*DIGITS, tmp_path / "missing.png", *DIGITS]
     text = "".join(f"{path}\n" for path in requests)
-    lines = done(examples / "serve", PRETRAINED, 3, input=text, environment=SANITIZERS).splitlines()
+    lines = quiet(examples / "serve", PRETRAINED, 3, input=text).splitlines()
     expected = {path: " ".join(map(str, Predictor().encode(str(path)).ravel())) for path in DIGITS}
     expected[requests[10]] = f"error: {requests[10]}: no such file"
     assert sorted(lines) == sorted(f"{path}\t{expected[path]}" for path in requests)
 
 
 def test_example_that_generates(examples, tmp_path):
-    done(examples / "generate", PRETRAINED, tmp_path / "a.png", 4, 7, environment=SANITIZERS)
+    assert quiet(examples / "generate", PRETRAINED, tmp_path / "a.png", 4, 7) == ""
     assert run_cpp("generate", tmp_path / "b.png", "--count", "4", "--seed", "7").returncode == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     result = call(examples / "generate", tmp_path, tmp_path / "c.png", environment=SANITIZERS)
