@@ -1,5 +1,9 @@
 /// Many images by several threads: what one codec gives, in order, also for several callers at once.
 
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,12 +66,35 @@ void test_refusals(BatchCodec& batches) {
   check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 1025); }, "threads was given as 1025", "many threads");
   check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 1, 0); }, "batch size was given as 0", "batch size 0");
   check::refuses<Error>([] { BatchCodec("/no/such/folder"); }, "holds no exported model", "a missing model");
-  check::refuses<Error>([] { vqvae::compute_in_threads(2); }, "call it first", "a late choice of the threads");
+  check::refuses<Error>([] { vqvae::compute_in_threads(0); }, "threads was given as 0", "no thread of MXNet's");
+}
+
+/// Return how many cores an operator of MXNet may use on a device: what OpenMP says in the thread that runs it.
+int cores_of(unsigned device) {
+  static int count;
+  const auto ask = [](void*, void*) { count = reinterpret_cast<int (*)()>(::dlsym(RTLD_DEFAULT, "omp_get_max_threads"))(); };
+  const unsigned context[] = {1, device};
+  MXEnginePushSync(ask, nullptr, nullptr, context, nullptr, 0, nullptr, 0);
+  MXNDArrayWaitAll();
+  return count;
+}
+
+void test_cores() {
+  const int all = static_cast<int>(vqvae::detail::cores());
+  vqvae::compute_in_threads(1);
+  check::that(cores_of(0) == all, "one thread has all cores");
+  vqvae::compute_in_threads(2);
+  const int half = std::max(1, all / 2);
+  check::that(cores_of(0) == half && cores_of(1) == half, "two threads have half of them each");
+  const Codes expected = vqvae::Codec(VQVAE_PRETRAINED).encode(noise(1).front());
+  check::that(vqvae::Codec(VQVAE_PRETRAINED).encode(noise(1).front()) == expected, "and give the same codes");
 }
 
 }  // namespace
 
 int main() {
+  ::unsetenv("OMP_NUM_THREADS");
+  test_cores();
   BatchCodec batches(VQVAE_PRETRAINED, 3, 7);
   vqvae::Codec codec(VQVAE_PRETRAINED, 4);
   check::that(batches.read_image(VQVAE_DIGITS "/3.png", true).bytes == codec.read_image(VQVAE_DIGITS "/3.png").bytes,

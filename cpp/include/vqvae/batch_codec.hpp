@@ -4,7 +4,7 @@
 /// Many images at once, by several threads: images in, results in the same order.
 ///
 ///     int main() {
-///       vqvae::BatchCodec codec("pre-trained", 2);    // two threads; before anything else here
+///       vqvae::BatchCodec codec("pre-trained", 2);    // two threads
 ///       std::vector<vqvae::Image> images;
 ///       for (const std::string name : {"a.png", "b.png"}) images.push_back(codec.read_image(name));
 ///       const std::vector<vqvae::Codes> codes = codec.encode(images);
@@ -42,11 +42,11 @@ namespace vqvae {
 class BatchCodec {
  public:
   /// `threads` is how many images are at work at once, each on an equal part of the cores; each time a thread takes up to
-  /// `batch_size` images. One that is made before anything else uses MXNet gives it as many threads, by compute_in_threads().
-  /// Throws Error as Codec does, and for a number of threads that is not from 1 to 1024.
+  /// `batch_size` images. OMP_NUM_THREADS, where it is set, is the number of cores of each instead. Throws Error as Codec does,
+  /// and for a number of threads that is not from 1 to 1024.
   explicit BatchCodec(const std::filesystem::path& folder, unsigned threads = detail::cores(), unsigned batch_size = 50) {
-    if (!detail::is_used() || threads < 1 || threads > 1024) compute_in_threads(threads);
-    for (unsigned i = 0; i < threads; ++i) codecs_.emplace_back(folder, batch_size);
+    detail::share_cores(threads);
+    for (unsigned i = 0; i < threads; ++i) codecs_.push_back(Codec(folder, batch_size, i));
     for (Codec& codec : codecs_) idle_.push_back(&codec);
   }
   BatchCodec(const BatchCodec&) = delete;

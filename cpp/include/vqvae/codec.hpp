@@ -85,7 +85,7 @@ class Codec {
   /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
   /// do not fit their graph.
   explicit Codec(const std::filesystem::path& folder, unsigned batch_size = 1)
-      : Codec(find_model(folder), batch_size) {}
+      : Codec(folder, batch_size, detail::next_device()) {}
 
   /// (channels, height, width) of an image.
   const Shape& image_shape() const { return state().image_shape; }
@@ -176,22 +176,28 @@ class Codec {
     Executor encoder, decoder;
   };
 
-  Codec(const ModelFiles& files, unsigned batch_size)
-      : Codec(files, checked(batch_size), detail::Component(files, files.encoder()),
+  friend class BatchCodec;
+
+  /// On a device of MXNet.
+  Codec(const std::filesystem::path& folder, unsigned batch_size, unsigned device)
+      : Codec(find_model(folder), checked(batch_size), device) {}
+
+  Codec(const ModelFiles& files, unsigned batch_size, unsigned device)
+      : Codec(files, batch_size, device, detail::Component(files, files.encoder()),
               detail::Component(files, files.decoder())) {}
 
-  Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
+  Codec(const ModelFiles& files, unsigned batch_size, unsigned device, const detail::Component& encoder,
         const detail::Component& decoder)
-      : Codec(files, batch_size, encoder, decoder, scores_of(encoder.symbol)) {}
+      : Codec(files, batch_size, device, encoder, decoder, scores_of(encoder.symbol)) {}
 
-  Codec(const ModelFiles& files, unsigned batch_size, const detail::Component& encoder,
+  Codec(const ModelFiles& files, unsigned batch_size, unsigned device, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
       : state_(new State{batch_size, head != "codes",
                          encoder.input_shape(),
                          {decoder.inputs.at("data").begin() + 2, decoder.inputs.at("data").end()},
                          find_codebook(files, encoder),
-                         encoder.bind(batch_size, head),
-                         decoder.bind(batch_size, "data")}) {
+                         encoder.bind(batch_size, head, device),
+                         decoder.bind(batch_size, "data", device)}) {
     const Shape& output = state_->encoder.output_shape();
     Shape expected = codes_shape();
     if (state_->gives_scores) expected = batched(output.size() == 4 ? output[1] : 0, expected);

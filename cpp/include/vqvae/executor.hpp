@@ -27,8 +27,9 @@ namespace vqvae {
 class Executor {
  public:
   /// The input is called "data"; `input_shape` starts with the batch size. Only what the head called `head` needs is
-  /// computed.
-  Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head)
+  /// computed, on a CPU device of MXNet, which is a thread of its engine. Throws Error for what MXNet cannot run.
+  Executor(const std::string& json, const std::string& parameters, const Shape& input_shape, const std::string& head,
+           unsigned device = 0)
       : input_size_(volume(input_shape)) {
     detail::check_thread();
     const std::string fused = detail::fused(json, head), &graph = fused.empty() ? json : fused;
@@ -36,7 +37,8 @@ class Executor {
     const char* head_key = head.c_str();
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
     PredictorHandle handle = nullptr;
-    detail::check(MXPredCreatePartialOut(graph.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1, 0, 1,
+    detail::check(MXPredCreatePartialOut(graph.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1,
+                                         static_cast<int>(device), 1,
                                          &key, offsets, input_shape.data(), 1, &head_key, &handle));
     handle_.reset(handle);
     mx_uint* sides = nullptr;

@@ -28,12 +28,13 @@ namespace vqvae {
 /// An array of float32 in MXNet's memory on the CPU.
 class FloatArray {
  public:
-  /// Filled with zeros.
-  explicit FloatArray(const Shape& shape) : size_(volume(shape)) {
+  /// Filled with zeros, on a CPU device of MXNet.
+  explicit FloatArray(const Shape& shape, unsigned device = 0) : size_(volume(shape)) {
     detail::check_thread();
     NDArrayHandle handle = nullptr;
     constexpr int cpu = 1, float32 = 0;
-    detail::check(MXNDArrayCreateEx(shape.data(), static_cast<mx_uint>(shape.size()), cpu, 0, 0, float32, &handle));
+    detail::check(MXNDArrayCreateEx(shape.data(), static_cast<mx_uint>(shape.size()), cpu, static_cast<int>(device), 0,
+                                    float32, &handle));
     handle_.reset(handle);
     set(std::vector<float>(size_));
     void* first = nullptr;
@@ -65,11 +66,11 @@ class FloatArray {
 /// The weights of a graph, which several graphs may share: by name, without "arg:".
 using Weights = std::map<std::string, FloatArray>;
 
-/// Return the weights of a parameter file.
-inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays) {
+/// Return the weights of a parameter file, on a CPU device of MXNet.
+inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays, unsigned device = 0) {
   auto weights = std::make_shared<Weights>();
   for (const auto& [name, array] : arrays.all()) {
-    const auto added = weights->emplace(name.substr(name.find(':') + 1), FloatArray(array.shape));
+    const auto added = weights->emplace(name.substr(name.find(':') + 1), FloatArray(array.shape, device));
     added.first->second.set(array.values);
   }
   return weights;
@@ -79,11 +80,13 @@ inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays) {
 /// MXNET_SUBGRAPH_BACKEND says otherwise. One thread at a time may use it.
 class Graph {
  public:
-  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights.
-  Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights)
+  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights, on the same CPU device of
+  /// MXNet, which is a thread of its engine. Throws Error for what MXNet cannot run.
+  Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights,
+        unsigned device = 0)
       : weights_(std::move(weights)) {
     detail::check_thread();
-    for (const auto& [name, shape] : inputs) arrays_.emplace(name, FloatArray(shape));
+    for (const auto& [name, shape] : inputs) arrays_.emplace(name, FloatArray(shape, device));
     std::vector<NDArrayHandle> arguments;
     for (const std::string& name : symbol.arguments()) {
       const auto input = arrays_.find(name);
@@ -93,7 +96,7 @@ class Graph {
     std::vector<mx_uint> needs_none(arguments.size(), 0);
     ExecutorHandle handle = nullptr;
     constexpr int cpu = 1;
-    detail::check(MXExecutorBindEX(symbol.handle(), cpu, 0, 0, nullptr, nullptr, nullptr,
+    detail::check(MXExecutorBindEX(symbol.handle(), cpu, static_cast<int>(device), 0, nullptr, nullptr, nullptr,
                                    static_cast<mx_uint>(arguments.size()), arguments.data(), gradients.data(),
                                    needs_none.data(), 0, nullptr, nullptr, &handle));
     executor_.reset(handle);

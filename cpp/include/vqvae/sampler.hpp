@@ -109,9 +109,10 @@ class Sampler {
 
   static std::vector<detail::Step> bind(const detail::Component& step) {
     try {
-      const auto weights = to_weights(step.arrays);
+      const unsigned device = detail::next_device();
+      const auto weights = to_weights(step.arrays, device);
       std::vector<detail::Step> steps;
-      for (const unsigned rows : {detail::few_rows, detail::many_rows}) steps.emplace_back(step, rows, weights);
+      for (const unsigned rows : {detail::few_rows, detail::many_rows}) steps.emplace_back(step, rows, weights, device);
       if (!steps[0].agrees_with(steps[1])) steps.erase(steps.begin());
       return steps;
     } catch (const Error& error) {

@@ -9,12 +9,15 @@
 ///       vqvae::Codec codec("pre-trained");
 ///     }
 ///
-/// Without either, a codec hands its work to the one thread that MXNet has, which uses half of the cores. Both set variables
-/// of the environment, which child processes inherit: no other thread should be reading it yet, or writing to std::cerr.
+/// Without either, a codec hands its work to the one thread that MXNet has, which uses half of the cores. The first sets a
+/// variable of the environment, which child processes inherit: no other thread should be reading it yet, or writing to
+/// std::cerr.
 
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <iostream>
 #include <streambuf>
@@ -62,14 +65,33 @@ inline unsigned cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
-/// Throw Error where MXNet runs already, and would not heed a choice any more.
-inline void check_unused(const std::string& function) {
-  if (is_used()) throw Error(function + " was called after MXNet had been used: call it first");
+/// How many CPU devices of MXNet codecs and samplers are put on by turns. To MXNet each device is a thread of its engine.
+inline std::atomic<unsigned>& device_count() {
+  static std::atomic<unsigned> count{1};
+  return count;
 }
 
-/// Let an operator of MXNet use a number of cores, unless OMP_NUM_THREADS says how many.
-inline void use_cores(unsigned count) {
-  if (environment("OMP_NUM_THREADS").empty()) check(MXSetNumOMPThreads(static_cast<int>(count)));
+/// Return the device that is next.
+inline unsigned next_device() {
+  static std::atomic<unsigned> made{0};
+  return made++ % device_count();
+}
+
+/// Give the threads of the first `count` devices an equal part of the cores each, unless OMP_NUM_THREADS says how many.
+inline void share_cores(unsigned count) {
+  if (count < 1 || count > 1024) {
+    throw Error("the number of threads was given as " + std::to_string(count) + ": it must be from 1 to 1024");
+  }
+  check_thread();
+  if (!environment("OMP_NUM_THREADS").empty() || only_thread() != std::thread::id{}) return;
+  const auto set = [](void* /*context*/, void* part) { MXSetNumOMPThreads(*static_cast<int*>(part)); };  // in that thread
+  const auto forget = [](void* part) { delete static_cast<int*>(part); };
+  const int part = static_cast<int>(std::max(1U, cores() / count));
+  for (unsigned device = 0; device < count; ++device) {
+    const std::array<unsigned, 2> context{1, device};  // mxnet::Context: a kind of device, here a CPU, and its number
+    check(MXEnginePushSync(set, new int(part), forget, context.data(), nullptr, 0, nullptr, 0));
+  }
+  check(MXNDArrayWaitAll());
 }
 
 }  // namespace detail
@@ -82,28 +104,23 @@ inline void use_cores(unsigned count) {
 inline void compute_in_this_thread() {
   const std::string engine = detail::environment("MXNET_ENGINE_TYPE");
   if ((!engine.empty() && engine != "NaiveEngine") || detail::only_thread() == std::this_thread::get_id()) return;
-  detail::check_unused("compute_in_this_thread");
+  if (detail::is_used()) throw Error("compute_in_this_thread was called after MXNet had been used: call it first");
   detail::check_thread();
   ::setenv("MXNET_ENGINE_TYPE", "NaiveEngine", 1);
   detail::only_thread() = std::this_thread::get_id();
-  detail::use_cores(detail::cores());
+  if (detail::environment("OMP_NUM_THREADS").empty()) detail::check(MXSetNumOMPThreads(static_cast<int>(detail::cores())));
   const detail::QuietThread quiet;  // MXNet says which engine it starts, if it is not the one by default
   detail::check(MXNDArrayWaitAll());
 }
 
-/// Give MXNet `count` threads, each with an equal part of the cores, for as many codecs or samplers at work at once.
+/// Make MXNet compute in `count` threads, each with an equal part of the cores: the codecs and samplers that are made from
+/// now on take turns on them.
 ///
-/// For programs in which several threads have a codec each, before anything else here; BatchCodec does it by itself. Throws
-/// Error after MXNet has been used, and for a count that is not from 1 to 1024. OMP_NUM_THREADS and
-/// MXNET_CPU_WORKER_NTHREADS, where they are set, are heeded instead.
+/// For programs in which several threads have a codec each; BatchCodec does it by itself. Throws Error for a count that is not
+/// from 1 to 1024. OMP_NUM_THREADS, where it is set, is heeded instead. After compute_in_this_thread() it changes nothing.
 inline void compute_in_threads(unsigned count) {
-  if (count < 1 || count > 1024) {
-    throw Error("the number of threads was given as " + std::to_string(count) + ": it must be from 1 to 1024");
-  }
-  detail::check_unused("compute_in_threads");
-  detail::check_thread();
-  ::setenv("MXNET_CPU_WORKER_NTHREADS", std::to_string(count).c_str(), 0);
-  detail::use_cores(std::max(1U, detail::cores() / count));
+  detail::share_cores(count);
+  detail::device_count() = count;
 }
 
 }  // namespace vqvae

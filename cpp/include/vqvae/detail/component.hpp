@@ -109,11 +109,11 @@ struct Component {
   Shape input_shape() const { return {inputs.at("data").begin() + 1, inputs.at("data").end()}; }
 
   /// Bind a network whose only input is `data`.
-  Executor bind(unsigned batch_size, const std::string& head) const {
+  Executor bind(unsigned batch_size, const std::string& head, unsigned device) const {
     check_thread();
     if (!symbol.has_output(head)) throw Error(path() + ": has no output named " + head);
     try {
-      return Executor(json, parameters, batched(batch_size, input_shape()), head);
+      return Executor(json, parameters, batched(batch_size, input_shape()), head, device);
     } catch (const Error& error) {
       throw Error(path() + ": MXNet cannot run the graph (" + error.what() + ")");
     }

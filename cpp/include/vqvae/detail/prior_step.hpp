@@ -43,13 +43,13 @@ inline std::vector<Input> step_inputs(const Symbol& symbol) {
 /// The graph of one place for a number of images, and what it keeps of earlier places.
 class Step {
  public:
-  Step(const Component& step, unsigned rows, const std::shared_ptr<Weights>& weights)
+  Step(const Component& step, unsigned rows, const std::shared_ptr<Weights>& weights, unsigned device)
       : rows_(rows),
         kinds_(step.symbol.infer_heads(step.inputs)[0][1]),
         places_(step.inputs.at("keys0")[1]),
         width_(step.inputs.at("keys0")[2]),
         heads_(step.inputs.at("mask")[1]),
-        graph_(step.symbol, shapes(step, rows), weights) {
+        graph_(step.symbol, shapes(step, rows), weights, device) {
     for (std::size_t i = 0; i < (step.inputs.size() - 5) / 2; ++i) {
       for (const char* const kind : {"keys", "values"}) past_.push_back(&graph_.input(kind + std::to_string(i)));
     }
