@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <optional>
 #include <regex>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "command_line.hpp"
@@ -89,6 +91,14 @@ class QuietLibraries {
  private:
   int saved_;
 };
+
+/// Return the pre-trained model: beside an installed program, under share; else in the checkout that it was built in.
+std::string pretrained() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path installed = program.parent_path().parent_path() / "share/vqvae/pre-trained";
+  return std::filesystem::is_directory(installed, error) ? installed.string() : VQVAE_PRETRAINED;
+}
 
 void print(const std::string& text) {
   if (!vqvae::detail::write_all(STDOUT_FILENO, text)) {
@@ -189,7 +199,7 @@ void generate(const Options& options) {
   }
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
-  vqvae::Sampler sampler(options.model());
+  vqvae::Sampler sampler(options.value("--model", pretrained()));
   const vqvae::SampleSettings settings = sample_settings(sampler, options);
   if (to_file) {
     for (const int number : {SIGINT, SIGTERM}) {
@@ -225,7 +235,7 @@ std::string run(const Options& options) {
   }
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
-  vqvae::Codec codec(options.model());
+  vqvae::Codec codec(options.value("--model", pretrained()));
   if (command == "decode") {
     vqvae::write_png(words[2], codec.decode(read_codes(words[1], codec)));
     return explanation;

@@ -1,0 +1,82 @@
+/// The command line, read by CLI11, which only this file includes, as it takes long to compile.
+
+#include "command_line.hpp"
+
+#include <algorithm>
+
+#include <CLI/CLI.hpp>
+
+#include "vqvae/error.hpp"
+
+namespace {
+
+/// What the values of options are, in a message.
+const std::map<std::string, std::string> kinds{
+    {"--model", "a path"},   {"--dump-input", "a path"},    {"--complete", "a path"}, {"--class", "a name"},
+    {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
+    {"--rows", "a number"},  {"--background", "a colour"}};
+
+/// Return words with "--name=", an empty value, as two: CLI11 would take the next word for the value.
+std::vector<std::string> split_empty_values(const std::vector<std::string>& words) {
+  std::vector<std::string> result;
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.size() - 1);
+    if (word.size() > 1 && word.back() == '=' && kinds.count(name) != 0) {
+      result.insert(result.end(), {name, ""});
+    } else {
+      result.push_back(word);
+    }
+  }
+  return result;
+}
+
+/// Return what CLI11 says of a missing value, or of a value that nothing asks for, in the words of the other errors.
+vqvae::Error mismatch(const CLI::ArgumentMismatch& error, const std::vector<std::string>& words) {
+  const std::string message = error.what(), option = message.substr(0, message.find_first_of(": "));
+  const auto kind = kinds.find(option);
+  if (kind != kinds.end()) return vqvae::Error(option + " needs " + kind->second + "; see vqvae --help");
+  const std::string start = "--" + option + "=";
+  const auto given = std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.rfind(start, 0) == 0; });
+  return vqvae::Error("unknown option " + (given == words.end() ? option : *given) + "; see vqvae --help");
+}
+
+}  // namespace
+
+/// Of what CLI11 does not know, options are refused, and words returned.
+Options parse(const std::vector<std::string>& arguments) {
+  Options options;
+  CLI::App app;
+  app.set_help_flag();  // an error elsewhere comes first
+  app.allow_extras();
+  std::map<std::string, std::string> values;
+  for (const auto& [name, kind] : kinds) {
+    app.add_option(name, values[name])->type_name(kind)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  for (const auto& [name, flag] : std::map<std::string, bool*>{{"--strict", &options.strict},
+                                                               {"--explain", &options.explain},
+                                                               {"--codes", &options.codes},
+                                                               {"--version", &options.version},
+                                                               {"-h,--help", &options.help}}) {
+    app.add_flag(name, *flag)->disable_flag_override()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  const std::vector<std::string> words = split_empty_values(arguments);
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::ArgumentMismatch& error) {
+    throw mismatch(error, words);
+  }
+  bool is_option = true;
+  for (const std::string& word : app.remaining()) {
+    if (is_option && word == "--") {  // what follows is no option
+      is_option = false;
+    } else if (is_option && word.size() > 1 && word[0] == '-') {
+      throw vqvae::Error("unknown option " + word + "; see vqvae --help");
+    } else {
+      options.words.push_back(word);
+    }
+  }
+  for (const auto& [name, value] : values) {
+    if (app.count(name) != 0) options.values[name] = value;
+  }
+  return options;
+}
