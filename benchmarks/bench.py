@@ -207,10 +207,9 @@ class Bench:
         part = self.folder / f"{images}.bytes"
         if not part.exists():
             part.write_bytes((self.folder / "test.bytes").read_bytes()[: images * 28 * 28])
-        # A caller is a thread with a codec; MXNet's engine must have a worker for each, and these share the threads.
-        threads = max(1, self._threads // callers)
-        environment = {"OMP_NUM_THREADS": str(threads), "MXNET_CPU_WORKER_NTHREADS": str(callers)}
-        seconds = self._run(BULK, MODEL, batch, part, "codes", "reconstructions", callers, **environment)
+        # A caller is a thread with a codec; they share the threads.
+        threads = str(max(1, self._threads // callers))
+        seconds = self._run(BULK, MODEL, batch, part, "codes", "reconstructions", callers, OMP_NUM_THREADS=threads)
         return {"images/s": images / float(seconds)}
 
     def _latency(self) -> Iterator[Measurement]:
