@@ -186,6 +186,14 @@ void stop(int /*number*/) { is_stopped = 1; }
 /// Ends a command of which nothing is to be left.
 struct Stopped {};
 
+/// Refuse an output that is the very file of the image that is read.
+void check_output(const std::string& output, const std::string& image) {
+  std::error_code none;
+  if (std::filesystem::equivalent(output, image, none) && std::filesystem::is_regular_file(image, none)) {
+    throw vqvae::Error(output + ": is the image that is read; give the output another name");
+  }
+}
+
 void generate(const Options& options) {
   const bool to_file = options.words.size() == 2;
   if (options.codes && to_file) {
@@ -197,6 +205,7 @@ void generate(const Options& options) {
   if (options.has("--complete") != options.has("--rows")) {
     throw vqvae::Error("--complete and --rows belong together: give an image and how many rows of its codes to keep");
   }
+  if (to_file && options.has("--complete")) check_output(options.words[1], options.value("--complete"));
   const QuietLibraries quiet;
   vqvae::compute_in_this_thread();
   vqvae::Sampler sampler(options.value("--model", pretrained()));
@@ -228,6 +237,7 @@ std::string run(const Options& options) {
   const bool fits = command == "generate" ? words.size() <= 2 : words.size() == (command == "encode" ? 2U : 3U);
   if (!fits) throw vqvae::Error("wrong number of arguments for " + command + "; see vqvae --help");
   vqvae::parse_background(options.value("--background"));
+  if (command == "reconstruct") check_output(words[2], words[1]);
   std::string explanation;
   if (command == "generate") {
     generate(options);

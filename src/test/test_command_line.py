@@ -128,6 +128,24 @@ def test_another_kind_of_output_is_refused(run, exported, tmp_path, name):
 
 
 @BOTH
+def test_an_image_is_not_replaced_by_what_becomes_of_it(run, exported, prior_run, tmp_path):
+    image, link = tmp_path / "image.png", tmp_path / "link.png"
+    shutil.copy(DIGITS[0], image)
+    link.symlink_to(image)
+    before = image.read_bytes()
+    for words in (
+        ("reconstruct", image, image, "--model", exported),
+        ("reconstruct", image, link, "--model", exported),
+        ("generate", image, "--complete", image, "--rows", "1", "--model", prior_run),
+    ):
+        result = run(*words)
+        output = link if link in words else image
+        line = f"vqvae: error: {output}: is the image that is read; give the output another name\n"
+        assert result.returncode == 2 and result.stderr.decode() == line
+        assert image.read_bytes() == before
+
+
+@BOTH
 def test_devices_are_written_to_not_replaced(run, exported):
     assert run("reconstruct", DIGITS[0], "/dev/null", "--model", exported).returncode == 0
     assert not os.path.isfile("/dev/null")

@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import shlex
 import sys
@@ -192,6 +193,13 @@ def check_codes_name(path: str) -> None:
     """Raise VQVAEError unless a path names a file of many images' codes."""
     if not path.endswith(".npz"):
         raise VQVAEError(f"{path}: a file of codes ends in .npz")
+
+
+def check_output(output: str, image: str) -> None:
+    """Raise VQVAEError if the output is the very file of the image that is read."""
+    with contextlib.suppress(OSError):
+        if os.path.samefile(output, image) and os.path.isfile(image):
+            raise VQVAEError(f"{output}: is the image that is read; give the output another name")
 
 
 def write_image(path: str, images: "np.ndarray") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from ..background import parse_background
 from ..errors import VQVAEError
-from .common import MODEL_HELP, add_background, print_text
+from .common import MODEL_HELP, add_background, check_output, print_text
 
 if TYPE_CHECKING:
     from ..deploy.sampler import Sampler
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> None:
         raise VQVAEError("nowhere to write to: give OUT.png, a folder OUT/, or --codes to print")
     if (options.complete is None) != (options.rows is None):
         raise VQVAEError("--complete and --rows belong together: give an image and how many rows of its codes to keep")
+    if options.output is not None and options.complete is not None:
+        check_output(options.output, options.complete)
 
     from ..deploy.codes_file import format_codes
     from ..deploy.generation import write_images

@@ -1,7 +1,7 @@
 """``vqvae reconstruct``: encode an image and decode its codes."""
 import argparse
 
-from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, predictor, read_tensor, write_image
+from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, check_output, predictor, read_tensor, write_image
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -16,5 +16,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write what the model makes of an image."""
+    check_output(options.output, options.image)
     model = predictor(options)
     write_image(options.output, model.reconstruct(read_tensor(model, options)))
