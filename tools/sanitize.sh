@@ -12,6 +12,6 @@ cmake --build "$build" --parallel "$(nproc)"
 # damaged file says, and takes no for an answer, as it must be allowed to here. Freed memory is kept for a while, which
 # threads_test would take for growth: not much of it.
 export ASAN_OPTIONS=alloc_dealloc_mismatch=0:detect_container_overflow=0:allocator_may_return_null=1:quarantine_size_mb=1
-export LSAN_OPTIONS="suppressions=$PWD/cpp/test/leaks.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions='$PWD/cpp/test/leaks.supp':print_suppressions=0"
 export UBSAN_OPTIONS=print_stacktrace=1
 ctest --test-dir "$build" --output-on-failure

@@ -3,6 +3,7 @@
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(
   "${PROJECT_BINARY_DIR}/vqvaeConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+string(REPLACE " " "\\ " vqvae_ESCAPED_ROOT "${MXNET_ROOT}")  # as pkg-config wants it
 configure_file(cmake/vqvae.pc.in vqvae.pc @ONLY)
 
 install(TARGETS vqvae RUNTIME DESTINATION bin)

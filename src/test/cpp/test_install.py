@@ -19,7 +19,7 @@ FLAGS = "-O0 -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,un
 # As tools/sanitize.sh.
 SANITIZERS = {
     "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:detect_container_overflow=0:allocator_may_return_null=1",
-    "LSAN_OPTIONS": f"suppressions={ROOT / 'cpp' / 'test' / 'leaks.supp'}:print_suppressions=0",
+    "LSAN_OPTIONS": f"suppressions='{ROOT / 'cpp' / 'test' / 'leaks.supp'}':print_suppressions=0",
 }
 
 

@@ -14,7 +14,7 @@ needs_doxygen = pytest.mark.skipif(not shutil.which("doxygen"), reason="doxygen 
 
 def doxygen(folder, headers):
     """Make the reference of some headers; return the exit code and what is wrong with them."""
-    settings = (ROOT / "cpp" / "Doxyfile").read_text() + f"INPUT = {headers}\nOUTPUT_DIRECTORY = {folder}\n"
+    settings = (ROOT / "cpp" / "Doxyfile").read_text() + f'INPUT = "{headers}"\nOUTPUT_DIRECTORY = "{folder}"\n'
     result = subprocess.run(["doxygen", "-"], input=settings, capture_output=True, text=True, cwd=str(ROOT))
     return result.returncode, result.stderr
 
