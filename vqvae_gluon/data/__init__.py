@@ -1,12 +1,11 @@
 """Images in, batches out."""
 from pathlib import Path
-from typing import Sequence, Tuple, Union
+from typing import Callable, Sequence, Tuple, Union
 
 from ..background import parse_background
 from ..errors import VQVAEError
 from ..runtime import MEMORY
 from .dataset import SPLITS, Dataset, Images, Split, batches, to_bytes, to_unit
-from .gluon import from_gluon
 from .image_file import read_image, write_png
 
 __all__ = [
@@ -23,6 +22,14 @@ __all__ = [
     "to_unit",
     "write_png",
 ]
+
+
+def __getattr__(name: str) -> Callable[..., Split]:
+    if name == "from_gluon":  # which loads what prediction does not need
+        from .gluon import from_gluon
+
+        return from_gluon
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_dataset(
