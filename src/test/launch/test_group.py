@@ -171,7 +171,7 @@ def listeners(numbers):
     return {(socket.inet_ntoa(bytes.fromhex(address)[::-1]), int(port, 16)) for address, port in places}
 
 
-SSH = f"""#!{sys.executable}
+SSH = """#!/usr/bin/env python3
 import os, sys
 words = sys.argv[1:]
 while words[0] == "-o":
