@@ -1,7 +1,7 @@
 """``vqvae prior``: learn how the codes of a model are composed."""
 import argparse
 import json
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     predictor = Predictor(model.path)
     classes = None if recipe.classes == "auto" else recipe.classes
     learnt = ("train", "validation")
-    weights = partial(exported_weights, recipe.init_from) if recipe.init_from else None
+    weights = lru_cache(maxsize=None)(partial(exported_weights, recipe.init_from)) if recipe.init_from else None
     if weights and not options.resume:
         weights()  # what is wrong with it is told before images are encoded
     origin = load_origin(model, predictor, options.data, options.background, classes, learnt, options.memory)

@@ -138,8 +138,8 @@ def exported_weights(model: str) -> Dict[str, np.ndarray]:
     Raises VQVAEError if there is none, or a damaged one.
     """
     size, folder = Sampler(model).size, find_model(model)
-    parameters = folder.load(folder.prior, STEP, step_inputs).parameters.items()
-    return unfold_scales({name.split(":", 1)[1]: array.asnumpy() for name, array in parameters}, size)
+    arrays = folder.load(folder.prior, STEP, step_inputs).arrays.items()
+    return unfold_scales({name: array.asnumpy() for name, array in arrays}, size)
 
 
 def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: CodesDataset) -> Dict[str, Any]:

@@ -144,7 +144,7 @@ class CodePrior:
         """Take the weights that were given; a moved image starts as one that is not."""
         if self._weights is None:
             return
-        weights, label = self._weights(), self.model.label.weight
+        weights, label = dict(self._weights()), self.model.label.weight
         ways = 1 + len(self.dataset.moved)
         if label.name in weights:
             weights[label.name] = np.tile(weights[label.name], (ways, 1))
