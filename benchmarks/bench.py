@@ -244,7 +244,7 @@ class Bench:
         return percentiles([float(line) for line in lines])
 
     def _latency_python(self, images: int, threads: int, **environment: str) -> Figures:
-        """A process of its own: one that has trained keeps threads, which cost a single image as much again."""
+        """A process of its own: in one that has encoded a data set, single images take longer on two threads."""
         variables = {"OMP_NUM_THREADS": str(threads), **environment}
         worker = Worker(Path(sys.executable), HERE / "ours.py", self.folder, "latency", **variables)
         figures = worker.call("latency", images=images)
