@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# Sets up what the tests need and runs every test: pytest, then ctest.
+# Sets up what the tests need and runs every test: ruff, pytest, ctest. Says at the end how long each part took.
+#
+#   bash test.sh                     everything
+#   bash test.sh src/test/nn -k ema  what follows is handed to pytest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
 
 set_up
 install_test_programs
-status=0
-.venv/bin/ruff check . || status=1
-.venv/bin/python -m pytest "$@" || status=1
-ctest --test-dir cpp/build --output-on-failure || status=1
+status=0 times="set-up $SECONDS s"
+part() {
+  local name=$1 begin=$SECONDS
+  shift
+  "$@" || status=1
+  times+=", $name $((SECONDS - begin)) s"
+}
+
+part ruff .venv/bin/ruff check .
+# A process for each core takes one file of tests after another, for most tests keep only one core busy.
+part pytest .venv/bin/python -m pytest --numprocesses auto --dist loadfile --durations 10 "$@"
+part ctest ctest --test-dir cpp/build --output-on-failure --parallel "$(nproc)"
+say "time: $times"
 exit $status
