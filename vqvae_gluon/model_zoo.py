@@ -254,7 +254,7 @@ def get_model(
         raise VQVAEError(f"unknown model {name!r}: choose one of {', '.join(get_model_list())}")
     if not pretrained:
         return _build(name, kwargs)
-    from .deploy.artifacts import load_parameters, pretrained_folder
+    from .model_files.folder import load_parameters, pretrained_folder
 
     folder = Path(root) if root else pretrained_folder()
     folder = folder / pretrained if isinstance(pretrained, str) else folder
@@ -272,7 +272,7 @@ def _build(name: str, settings: Dict[str, Any]) -> VQVAE:
 
 def _trained_settings(folder: Path, name: str) -> Dict[str, Any]:
     """Return the settings of a trained model, or none where its manifest is missing or of another model."""
-    from .deploy.artifacts import find_model
+    from .model_files.folder import find_model
     from .training.recipe import Recipe
 
     recipe = Recipe.from_dict(find_model(folder).read_origin()[0])

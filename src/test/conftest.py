@@ -82,8 +82,8 @@ def spread_codebook(model):
 
 def export_newest(model, folder):
     """Export a model under the names that predictors load; return the folder."""
-    from vqvae_gluon.deploy.artifacts import PARAMETERS, SYMBOL
     from vqvae_gluon.deploy.export import export_model
+    from vqvae_gluon.model_files.folder import PARAMETERS, SYMBOL
 
     export_model(model, folder)
     for name in model.components:

@@ -17,9 +17,10 @@ import pytest
 from conftest import CLASSES, COMMAND, DIGITS, PROGRAM, SMALL_PRIOR, run_cpp, run_python
 from mutations import Worker
 from vqvae_gluon.data.image_file import read_pixels
-from vqvae_gluon.deploy.artifacts import PARAMETERS, STEP, SYMBOL, load_arrays
 from vqvae_gluon.deploy.codes_file import format_codes
 from vqvae_gluon.deploy.sampler import Sampler
+from vqvae_gluon.model_files.folder import PARAMETERS, STEP, SYMBOL
+from vqvae_gluon.model_files.parameters import load_arrays
 from vqvae_gluon.training.checkpoint import list_checkpoints
 
 PRIOR = "model/vqvae.Prior"

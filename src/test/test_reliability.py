@@ -21,9 +21,10 @@ from kills import kill_and_resume
 from mutations import run_mutations
 from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, export_run, runtime
 from vqvae_gluon.data import Dataset, Split
-from vqvae_gluon.deploy.artifacts import _parse_arrays, _parse_symbol
 from vqvae_gluon.deploy.codes_file import format_codes, read_codes
 from vqvae_gluon.deploy.export import find_export
+from vqvae_gluon.model_files.graph import parse_symbol
+from vqvae_gluon.model_files.parameters import parse_arrays
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints
 
 
@@ -68,8 +69,8 @@ def test_any_json_is_a_recipe_or_refused(tree):
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300) | JSON.map(lambda tree: json.dumps(tree).encode()))
 def test_any_bytes_are_read_or_refused(content):
-    returns_or_refuses(_parse_arrays, Path("x.params"), content)
-    returns_or_refuses(_parse_symbol, Path("x.json"), content)
+    returns_or_refuses(parse_arrays, Path("x.params"), content)
+    returns_or_refuses(parse_symbol, Path("x.json"), content)
     returns_or_refuses(Recipe.from_json, content.decode("latin1"), "x.json")
 
 

@@ -50,10 +50,10 @@ def run(options: argparse.Namespace) -> None:
         return
 
     from ..data import to_bytes
-    from ..deploy.artifacts import find_model
     from ..deploy.evaluate import load_origin
     from ..deploy.predictor import Predictor
     from ..deploy.prior import FOLDER, encode_dataset, export_prior, exported_weights, find_prior_export
+    from ..model_files.folder import find_model
     from ..runtime import parse_contexts
     from ..training.loop import Loop
     from ..training.prior import CodePrior

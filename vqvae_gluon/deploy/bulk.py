@@ -17,8 +17,8 @@ from ..data.record_file import RecordFile
 from ..data.records import has_records
 from ..errors import VQVAEError
 from ..files import DAMAGES, new_folder, writing
+from ..model_files.component import codebook_digest
 from ..runtime import stop_if_asked
-from .artifacts import codebook_digest
 from .codes_archive import Archived, CodesArchive, File, Shard, write_archive, write_array_header
 from .predictor import Predictor
 

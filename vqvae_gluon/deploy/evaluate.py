@@ -12,9 +12,9 @@ from ..data import Dataset, batches, check_classes, load_dataset, to_unit
 from ..data.mnist import DIGITS
 from ..errors import VQVAEError
 from ..metrics import CodeCounts, psnr, ssim
+from ..model_files.folder import ModelFolder, find_model
 from ..runtime import MEMORY
 from ..training.recipe import Recipe
-from .artifacts import ModelFolder, find_model
 from .judge import Judge
 from .predictor import Predictor
 from .sampler import Sampler

@@ -17,23 +17,15 @@ from .. import __version__
 from ..emadl.block import Network
 from ..errors import VQVAEError
 from ..files import parse_json, read_bytes, sha256, write_bytes
+from ..model_files.component import CODEBOOK, codebook_digest
+from ..model_files.folder import LOSS, NEWEST, ModelFolder, judge_part, prior_part
+from ..model_files.parameters import Parameters, load_arrays
 from ..model_zoo import get_model
 from ..nn import VQVAE, Branches, ComponentNames, DecodingNetwork, EncodingNetwork, UpConvolution
 from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
 from ..training.trained import Kind
-from .artifacts import (
-    CODEBOOK,
-    LOSS,
-    NEWEST,
-    ModelFolder,
-    Parameters,
-    codebook_digest,
-    judge_part,
-    load_arrays,
-    prior_part,
-)
 from .judge import judge_folder, judges
 from .loss import export_loss, vqvae_loss
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from ..data.dataset import batches
 from ..files import parse_json, read_bytes
-from .artifacts import PARAMETERS, SYMBOL, load_component, pretrained_folder
-from .executor import Executor
+from ..model_files.component import load_component
+from ..model_files.executor import Executor
+from ..model_files.folder import PARAMETERS, SYMBOL, pretrained_folder
 
 _HIDDEN = "lenet_relu2_fwd"  # the node of the last hidden vectors
 

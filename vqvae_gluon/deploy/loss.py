@@ -7,8 +7,8 @@ from pathlib import Path
 import mxnet as mx
 
 from ..files import write_bytes
+from ..model_files.parameters import load_arrays
 from ..training.loss import reconstruction_error
-from .artifacts import load_arrays
 
 
 def vqvae_loss(beta: float, kind: str = "mse", error_weight: float = 1.0) -> mx.sym.Symbol:

@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import VQVAEError
-from .artifacts import Component
+from ..model_files.component import Component
 
 if TYPE_CHECKING:
     import onnx

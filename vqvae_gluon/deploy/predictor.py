@@ -9,8 +9,8 @@ from ..background import parse_background
 from ..data.dataset import to_unit
 from ..data.image_file import read_image
 from ..errors import VQVAEError
-from .artifacts import find_model
-from .executor import Executor
+from ..model_files.executor import Executor
+from ..model_files.folder import find_model
 
 File = Union[str, Path]
 Images = Union[File, Sequence[File], np.ndarray]

@@ -13,12 +13,14 @@ from ..data import Dataset, Images, batches
 from ..data.codes import CodesDataset, CodesSplit
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
+from ..model_files.component import codebook_digest
+from ..model_files.folder import PARAMETERS, STEP, SYMBOL, ModelFolder, find_model, prior_part
+from ..model_files.parameters import load_arrays
 from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales, unfold_scales
 from ..runtime import stop_if_asked
 from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
 from ..training.prior import PRIOR, without_moved
-from .artifacts import PARAMETERS, STEP, SYMBOL, ModelFolder, codebook_digest, find_model, load_arrays, prior_part
 from .export import add_files, best_and_last, describe_training, name_heads, read_manifest, to_json
 from .predictor import Predictor
 from .sampler import Sampler, step_inputs

@@ -8,6 +8,9 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import VQVAEError
+from ..model_files.component import Component, Inputs, codebook_digest
+from ..model_files.executor import Executor
+from ..model_files.folder import STEP, find_model
 from ..nn.prior import PriorSize
 from ..runtime import stop_if_asked
 from ..sampling import (
@@ -21,8 +24,6 @@ from ..sampling import (
     sample_codes,
     seed_fault,
 )
-from .artifacts import STEP, Component, Inputs, codebook_digest, find_model
-from .executor import Executor
 from .predictor import File, Predictor
 
 #: A class by its name, or several, one for each image; nothing for none.

@@ -2,7 +2,7 @@
 
 /// @file
 /// Where a model's files lie, and the SHA-256 that a run's manifest.json gives for each of them. Mirrors
-/// vqvae_gluon/deploy/artifacts.py.
+/// vqvae_gluon/model_files/folder.py.
 ///
 ///     const vqvae::ModelFiles files = vqvae::find_model("pre-trained");    // or a run of vqvae train
 ///     const std::string graph = files.read(files.encoder() + "/model_0_newest-symbol.json");

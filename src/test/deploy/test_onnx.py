@@ -17,10 +17,10 @@ from networks import TAILS, export_tail
 from vqvae_gluon import Predictor, Sampler, VQVAEError, get_model_list
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.deploy import onnx_check
-from vqvae_gluon.deploy.artifacts import find_model
 from vqvae_gluon.deploy.onnx import export_onnx
 from vqvae_gluon.deploy.onnx_check import check_onnx
 from vqvae_gluon.files import sha256
+from vqvae_gluon.model_files.folder import find_model
 
 PRETRAINED = ROOT / "pre-trained"
 EXAMPLE = ROOT / "examples" / "onnx_runtime.py"

@@ -14,16 +14,9 @@ from conftest import DIGITS, PRETRAINED, ROOT, make_model, run_cpp, run_python
 from draw_misreading import three_channel_reading
 from vqvae_gluon import Predictor, read_image
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.artifacts import (
-    DECODER,
-    ENCODER,
-    PARAMETERS,
-    SYMBOL,
-    find_model,
-    judge_part,
-    load_arrays,
-)
 from vqvae_gluon.deploy.judge import Judge
+from vqvae_gluon.model_files.folder import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model, judge_part
+from vqvae_gluon.model_files.parameters import load_arrays
 
 IMAGES = np.stack([read_image(path, 1, (28, 28), strict=True) for path in DIGITS])
 

@@ -7,7 +7,7 @@ from mxnet import gluon
 from conftest import DIGITS, PRETRAINED
 from vqvae_gluon import emadl, read_image
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.artifacts import load_arrays
+from vqvae_gluon.model_files.parameters import load_arrays
 
 # Model folders, and the package of their components.
 OURS, EMADLS = (PRETRAINED / "model", "vqvae"), (PRETRAINED / "emadl" / "model", "vqvae")

@@ -1,6 +1,6 @@
 #pragma once
 
-/// One exported network: its files, checked to be whole and to belong together. Mirrors vqvae_gluon/deploy/artifacts.py.
+/// One exported network: its files, checked to be whole and to belong together. Mirrors vqvae_gluon/model_files/component.py.
 
 #include <algorithm>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #pragma once
 
 /// Each convolution and the activation after it as one operator, where that leaves the bits: MXNet's own fusion, guarded.
-/// Mirrors vqvae_gluon/deploy/executor.py.
+/// Mirrors vqvae_gluon/model_files/executor.py.
 
 #include <algorithm>
 #include <cstddef>

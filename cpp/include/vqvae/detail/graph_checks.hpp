@@ -1,7 +1,7 @@
 #pragma once
 
 /// What is checked of a graph before MXNet reads it, as text: MXNet believes what stands there. Mirrors
-/// vqvae_gluon/deploy/artifacts.py.
+/// vqvae_gluon/model_files/graph.py.
 
 #include <algorithm>
 #include <cstddef>

@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 import mxnet as mx
 import numpy as np
 
-from .artifacts import Component
+from .component import Component
 
 #: Batch sizes for which a network stays bound, the last used ones: full pieces, and the rest of a few calls.
 _KEPT = 4

@@ -12,8 +12,8 @@ from conftest import DIGITS, random_images
 from networks import TAILS, export_tail
 from vqvae_gluon import Predictor, get_model, to_bytes
 from vqvae_gluon.data import load_dataset, to_unit
-from vqvae_gluon.deploy.artifacts import find_model
-from vqvae_gluon.deploy.executor import Executor, is_fusible
+from vqvae_gluon.model_files.executor import Executor, is_fusible
+from vqvae_gluon.model_files.folder import find_model
 
 
 def load(folder, part):
