@@ -19,8 +19,8 @@ from scipy.stats import rankdata
 from vqvae_gluon import Sampler, load_dataset, to_bytes
 from vqvae_gluon.data import Dataset, to_unit
 from vqvae_gluon.data.image_file import read_pixels
-from vqvae_gluon.deploy.judge import Judge
-from vqvae_gluon.plots import draw_rows
+from vqvae_gluon.evaluation.judge import Judge
+from vqvae_gluon.evaluation.plots import draw_rows
 from vqvae_gluon.runtime import use_all_cores
 
 #: Temperature and top-k.

@@ -9,8 +9,8 @@ import numpy as np
 from dlcr import ROOT, paste
 from report import markdown_table
 
+from vqvae_gluon.evaluation.plots import draw_rows
 from vqvae_gluon.files import parse_json, read_bytes, write_bytes
-from vqvae_gluon.plots import draw_rows
 
 PAGE, PICTURES = ROOT / "docs" / "images.md", ROOT / "docs" / "images"
 PEER = "vector-quantize-pytorch"

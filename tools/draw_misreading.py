@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vqvae_gluon import Predictor, read_image, to_bytes
-from vqvae_gluon.plots import draw_rows
+from vqvae_gluon.evaluation.plots import draw_rows
 
 DIGITS = Path(__file__).resolve().parent.parent / "src" / "test" / "test_pre-trained" / "images"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vqvae_gluon import Sampler, read_image, to_bytes
-from vqvae_gluon.plots import draw_rows
+from vqvae_gluon.evaluation.plots import draw_rows
 
 PROGRAM = Path(__file__).resolve().parent.parent / "cpp" / "build" / "vqvae"
 

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure the model and print each metric."""
     parse_background(options.background or "")
 
-    from ..deploy.evaluate import evaluate_model
+    from ..evaluation.splits import evaluate_model
     from ..runtime import parse_contexts
 
     contexts = parse_contexts(options.ctx)

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     parse_background(options.background)
 
     from ..deploy.sampler import Sampler
-    from ..deploy.scores import score_folder, to_csv
+    from ..evaluation.scores import score_folder, to_csv
     from ..files import write_bytes
     from ..runtime import quiet_libraries
 

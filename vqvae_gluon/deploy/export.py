@@ -16,6 +16,7 @@ from mxnet.gluon import Block, HybridBlock
 from .. import __version__
 from ..emadl.block import Network
 from ..errors import VQVAEError
+from ..evaluation.judge import judge_folder, judges
 from ..files import parse_json, read_bytes, sha256, write_bytes
 from ..model_files.component import CODEBOOK, codebook_digest
 from ..model_files.folder import LOSS, NEWEST, ModelFolder, judge_part, prior_part
@@ -26,7 +27,6 @@ from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
 from ..training.trained import Kind
-from .judge import judge_folder, judges
 from .loss import export_loss, vqvae_loss
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..data import to_bytes, to_unit
 from ..errors import VQVAEError
+from ..evaluation.origin import load_origin
 from ..model_files.component import Component
 from ..model_files.folder import ModelFolder, find_model
 from ..nn.prior import PriorSize
 from ..sampling import MANY, sample_codes
 from .bulk import progress_bar
-from .evaluate import load_origin
 from .onnx import DECODER, ENCODER, PRIOR
 from .onnx_graph import INSTALL
 from .predictor import File, Predictor

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..data import Dataset, Images, batches, to_bytes, to_unit
 from ..data.dataset import ahead, channel_means, in_batches, read
 from ..errors import VQVAEError
-from ..metrics import CodeCounts, codes_used, perplexity
+from ..evaluation.metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
 from ..nn.averages import as_vectors
@@ -264,13 +264,13 @@ class Autoencoder:
         )
 
     def pictures(self, epoch: int) -> List[str]:
-        from ..plots import reconstruction_name
+        from ..evaluation.plots import reconstruction_name
 
         return [reconstruction_name(index, epoch, self.recipe.batch_size) for index in range(self.recipe.pictures)]
 
     def draw(self, folder: Path, epoch: int) -> None:
         """Draw validation images and their reconstructions."""
-        from ..plots import draw_rows
+        from ..evaluation.plots import draw_rows
 
         for name, images in zip(self.pictures(epoch), batches(self.dataset.validation.images, _COLUMNS)):
             output = self.model(self._to_array(images))
@@ -278,7 +278,7 @@ class Autoencoder:
             draw_rows(folder / name, [("original", images), ("reconstruction", reconstruction)])
 
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
-        from ..plots import draw_loss
+        from ..evaluation.plots import draw_loss
 
         draw_loss(path, rows, best_epoch, "mse", "mean squared error per pixel")
 

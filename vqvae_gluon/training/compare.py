@@ -137,7 +137,7 @@ class Comparison:
         return Result(label, seed, figures, training.history.rows, _measure_classes(training))
 
     def _write(self, results: List[Result]) -> None:
-        from ..plots import draw_curves
+        from ..evaluation.plots import draw_curves
 
         figures = [{"model": r.label, "seed": r.seed, **r.figures} for r in results]
         rows = [{"model": r.label, "seed": r.seed, **row} for r in results for row in r.rows]

@@ -217,7 +217,7 @@ class CodePrior:
 
     def draw(self, folder: Path, epoch: int) -> None:
         """Draw samples, a row for each of the first classes; without classes, one of all."""
-        from ..plots import draw_rows
+        from ..evaluation.plots import draw_rows
 
         rows = max(1, min(self._no_class, _MOST_ROWS))
         labels = np.repeat(np.arange(rows), _COLUMNS)
@@ -235,7 +235,7 @@ class CodePrior:
             draw_rows(folder / name, list(zip(titles, np.split(images, rows))))
 
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
-        from ..plots import draw_loss
+        from ..evaluation.plots import draw_loss
 
         draw_loss(path, rows, best_epoch, self.kind.selection, "bits an image, given its class")
 

@@ -229,7 +229,7 @@ def test_the_judge_is_put_beside_models_of_its_own_data(run, tmp_path, monkeypat
     assert export_run(folder) == run[2]  # which are other data
     judge = shutil.copytree(PRETRAINED / "judge", tmp_path / "pre-trained" / "judge")
     (judge / "manifest.json").write_text(json.dumps({"data_fingerprint": run[1].trained.fingerprint}))
-    monkeypatch.setattr("vqvae_gluon.deploy.judge.pretrained_folder", lambda: judge.parent)
+    monkeypatch.setattr("vqvae_gluon.evaluation.judge.pretrained_folder", lambda: judge.parent)
     export_run(folder, "newest")
     model = folder / "model"
     assert {part.name for part in model.iterdir()} == {ENCODER, DECODER, "vqvae.LeNetNetwork"}

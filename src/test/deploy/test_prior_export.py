@@ -13,11 +13,11 @@ from mxnet import gluon
 
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_recipe, load_dataset, write_png
 from vqvae_gluon.data import Dataset, Split
-from vqvae_gluon.deploy.evaluate import evaluate_model
 from vqvae_gluon.deploy.export import find_export
 from vqvae_gluon.deploy.prior import encode_dataset, export_prior, exported_weights, find_prior_export
 from vqvae_gluon.deploy.sampler import Sampler
-from vqvae_gluon.deploy.scores import Score, score_folder, to_csv
+from vqvae_gluon.evaluation.scores import Score, score_folder, to_csv
+from vqvae_gluon.evaluation.splits import evaluate_model
 from vqvae_gluon.model_files.component import codebook_digest
 from vqvae_gluon.model_files.folder import PARAMETERS, STEP, SYMBOL, find_model
 from vqvae_gluon.training.loop import Loop

@@ -6,7 +6,7 @@ import pytest
 from conftest import DIGITS, PRETRAINED, run_cpp
 from vqvae_gluon import Predictor, Sampler, get_model, read_image, to_bytes
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.evaluate import evaluate_model
+from vqvae_gluon.evaluation.splits import evaluate_model
 
 COMPACT = PRETRAINED / "compact"
 

@@ -14,7 +14,7 @@ from conftest import DIGITS, PRETRAINED, ROOT, make_model, run_cpp, run_python
 from draw_misreading import three_channel_reading
 from vqvae_gluon import Predictor, read_image
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.judge import Judge
+from vqvae_gluon.evaluation.judge import Judge
 from vqvae_gluon.model_files.folder import DECODER, ENCODER, PARAMETERS, SYMBOL, find_model, judge_part
 from vqvae_gluon.model_files.parameters import load_arrays
 

@@ -93,7 +93,7 @@ def test_a_wheel_brings_the_models_along(tmp_path):
         wheel.extractall(tmp_path / "site")
     code = (
         "import vqvae_gluon as v; print(v.__file__); v.get_model('vqvae_emadl', pretrained='emadl'); "
-        "from vqvae_gluon.deploy.judge import Judge; Judge(); v.Predictor(); "
+        "from vqvae_gluon.evaluation.judge import Judge; Judge(); v.Predictor(); "
         "v.get_model('vqvae_residual', pretrained='emoji'); "
         "from vqvae_gluon.deploy.page import web_folder; print((web_folder() / 'index.html').is_file())"
     )

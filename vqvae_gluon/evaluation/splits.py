@@ -2,22 +2,21 @@
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Union
 
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import Dataset, batches, check_classes, load_dataset, to_unit
+from ..data import batches, to_unit
 from ..data.mnist import DIGITS
-from ..errors import VQVAEError
-from ..metrics import CodeCounts, psnr, ssim
-from ..model_files.folder import ModelFolder, find_model
+from ..deploy.predictor import Predictor
+from ..deploy.sampler import Sampler
+from ..model_files.folder import find_model
 from ..runtime import MEMORY
-from ..training.recipe import Recipe
 from .judge import Judge
-from .predictor import Predictor
-from .sampler import Sampler
+from .metrics import CodeCounts, psnr, ssim
+from .origin import load_origin
 
 _SSIM_WINDOW = 11
 _JUDGED = (1, 28, 28)  # the judge's images
@@ -97,37 +96,3 @@ def _means(figures: Dict[str, np.ndarray], chosen: np.ndarray, pixels: int) -> D
         if name == "bits_per_image":
             means["bits_per_pixel"] = means[name] / pixels
     return means
-
-
-def load_origin(
-    folder: ModelFolder,
-    predictor: Predictor,
-    data: Optional[str] = None,
-    background: Optional[str] = None,
-    classes: Optional[str] = None,
-    learnt: Sequence[str] = (),
-    memory: float = MEMORY,
-) -> Dataset:
-    """Return the data set that a model's manifest names, or ``data`` read in the same way.
-
-    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe,
-    and ``memory`` is its own. Splits whose classes are to be ``learnt`` are checked by :func:`check_classes`, if the
-    data have classes.
-
-    Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
-    """
-    channels, *size = predictor.image_shape
-    origin, fingerprint = folder.read_origin()
-    recipe = Recipe.from_dict(origin)
-    settings = {**recipe.data_settings(), "channels": channels, "image_size": tuple(size)}
-    given = {"source": data or None, "background": background, "classes": classes}
-    settings.update({name: value for name, value in given.items() if value is not None})
-    dataset = load_dataset(**settings, memory=memory)
-    if learnt and dataset.train.classes:
-        check_classes(settings["source"], recipe.split_seed, learnt)
-    if not data and fingerprint not in (None, dataset.fingerprint()):
-        raise VQVAEError(
-            f"{recipe.data}: has changed since the model was trained on it, so that its splits may mix; "
-            "restore it, or name data with --data"
-        )
-    return dataset

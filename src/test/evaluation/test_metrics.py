@@ -1,7 +1,7 @@
 """Metrics against their definitions."""
 import numpy as np
 
-from vqvae_gluon.metrics import CodeCounts, perplexity, psnr, ssim
+from vqvae_gluon.evaluation.metrics import CodeCounts, perplexity, psnr, ssim
 
 
 def test_perplexity_of_known_distributions():

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 from typing import List, NamedTuple, Sequence
 
+from ..deploy.bulk import folder_batches, progress_bar
+from ..deploy.predictor import File
+from ..deploy.sampler import Sampler
 from ..errors import VQVAEError
 from ..runtime import stop_if_asked
-from .bulk import folder_batches, progress_bar
-from .predictor import File
-from .sampler import Sampler
 
 
 class Score(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Dict, Sequence, Tuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .errors import VQVAEError
-from .files import write_bytes
+from ..errors import VQVAEError
+from ..files import write_bytes
 
 _INCH = 96  # pixels of an image that a picture shows as they are, next to frames and titles
 _MOST_INCHES = 4  # a side: eight images fill a wide screen

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import random_images
-from vqvae_gluon.plots import draw_rows
+from vqvae_gluon.evaluation.plots import draw_rows
 
 
 @pytest.mark.parametrize(
