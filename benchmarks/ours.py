@@ -20,9 +20,9 @@ from worker import serve  # noqa: E402
 from vqvae_gluon import Predictor, Recipe, Training, get_model, get_recipe, load_dataset  # noqa: E402
 from vqvae_gluon.data import SPLITS, Dataset, Split  # noqa: E402
 from vqvae_gluon.data.codes import CodesDataset, CodesSplit  # noqa: E402
-from vqvae_gluon.deploy.export import export_model  # noqa: E402
-from vqvae_gluon.deploy.prior import encode_dataset  # noqa: E402
+from vqvae_gluon.deploy.encoding import encode_dataset  # noqa: E402
 from vqvae_gluon.deploy.sampler import Sampler, step_inputs  # noqa: E402
+from vqvae_gluon.export.network import export_model  # noqa: E402
 from vqvae_gluon.model_files.folder import DECODER, ENCODER, PARAMETERS, STEP, SYMBOL, find_model  # noqa: E402
 from vqvae_gluon.training.loop import Loop  # noqa: E402
 from vqvae_gluon.training.prior import CodePrior  # noqa: E402

@@ -20,10 +20,10 @@ from mxnet.gluon import HybridBlock  # noqa: E402
 
 from vqvae_gluon import emadl, load_dataset  # noqa: E402
 from vqvae_gluon.data import Dataset, batches, to_unit  # noqa: E402
-from vqvae_gluon.deploy.export import export_network  # noqa: E402
-from vqvae_gluon.deploy.loss import export_loss, judge_loss  # noqa: E402
 from vqvae_gluon.emadl import Network  # noqa: E402
 from vqvae_gluon.evaluation.judge import Judge  # noqa: E402
+from vqvae_gluon.export.loss import export_loss, judge_loss  # noqa: E402
+from vqvae_gluon.export.network import export_network  # noqa: E402
 from vqvae_gluon.files import sha256, write_bytes  # noqa: E402
 from vqvae_gluon.model_files.folder import NEWEST  # noqa: E402
 

@@ -15,7 +15,7 @@ _HOMES = {
     "VQVAE": ".nn",
     "VQVAEError": ".errors",
     "VectorQuantizer": ".nn",
-    "export_run": ".deploy.export",
+    "export_run": ".export.run",
     "get_model": ".model_zoo",
     "get_model_list": ".model_zoo",
     "get_recipe": ".training.recipe",

@@ -1,5 +1,6 @@
 """What several tests share. Tests mirror the folders of vqvae_gluon."""
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def spread_codebook(model):
 
 def export_newest(model, folder):
     """Export a model under the names that predictors load; return the folder."""
-    from vqvae_gluon.deploy.export import export_model
+    from vqvae_gluon.export.network import export_model
     from vqvae_gluon.model_files.folder import PARAMETERS, SYMBOL
 
     export_model(model, folder)
@@ -166,6 +167,28 @@ def prior_run(classes_folder, tmp_path_factory):
     result = run_python("prior", run, *SMALL_PRIOR)
     assert result.returncode == 0, result.stderr
     return run
+
+
+@pytest.fixture(scope="session")
+def picture_classes(tmp_path_factory):
+    """A folder of three splits, see :func:`picture_run.write_classes`."""
+    from picture_run import write_classes
+
+    return write_classes(tmp_path_factory.mktemp("pictures") / "data")
+
+
+@pytest.fixture(scope="session")
+def finished_run(picture_classes, tmp_path_factory):
+    """A run with a prior on ``picture_classes``, see :func:`picture_run.train_with_prior`."""
+    from picture_run import train_with_prior
+
+    return train_with_prior(tmp_path_factory.mktemp("prior") / "run", picture_classes)
+
+
+@pytest.fixture
+def copied_run(finished_run, tmp_path):
+    """A copy of the run that a test may change."""
+    return shutil.copytree(finished_run[0], tmp_path / "run")
 
 
 @pytest.fixture(scope="session")

@@ -217,8 +217,9 @@ def make_targets(work: Path) -> List[Target]:
     from vqvae_gluon import Predictor, Recipe, Training, get_recipe, write_png
     from vqvae_gluon.data.image_folder import load_folder
     from vqvae_gluon.deploy.bulk import encode_to_file
-    from vqvae_gluon.deploy.export import export_run
-    from vqvae_gluon.deploy.prior import encode_dataset, export_prior
+    from vqvae_gluon.deploy.encoding import encode_dataset
+    from vqvae_gluon.export.prior import export_prior
+    from vqvae_gluon.export.run import export_run
     from vqvae_gluon.training.loop import Loop
     from vqvae_gluon.training.prior import CodePrior
     from vqvae_gluon.training.prior_recipe import PriorRecipe

@@ -22,7 +22,7 @@ from mutations import run_mutations
 from vqvae_gluon import Predictor, Recipe, Training, VQVAEError, export_run, runtime
 from vqvae_gluon.data import Dataset, Split
 from vqvae_gluon.deploy.codes_file import format_codes, read_codes
-from vqvae_gluon.deploy.export import find_export
+from vqvae_gluon.export.run import find_export
 from vqvae_gluon.model_files.graph import parse_symbol
 from vqvae_gluon.model_files.parameters import parse_arrays
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints

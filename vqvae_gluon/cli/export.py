@@ -22,6 +22,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export the run and print what was exported."""
-    from ..deploy.export import export_run
+    from ..export.run import export_run
 
     print_manifest(export_run(options.folder, options.prefix), options.folder, options.json)

@@ -50,9 +50,10 @@ def run(options: argparse.Namespace) -> None:
         return
 
     from ..data import to_bytes
+    from ..deploy.encoding import encode_dataset
+    from ..deploy.origin import load_origin
     from ..deploy.predictor import Predictor
-    from ..deploy.prior import FOLDER, encode_dataset, export_prior, exported_weights, find_prior_export
-    from ..evaluation.origin import load_origin
+    from ..export.prior import FOLDER, export_prior, exported_weights, find_prior_export
     from ..model_files.folder import find_model
     from ..runtime import parse_contexts
     from ..training.loop import Loop

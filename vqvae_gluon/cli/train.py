@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         return
 
     from ..data import load_dataset
-    from ..deploy.export import export_run, find_export
+    from ..export.run import export_run, find_export
     from ..runtime import parse_contexts
     from ..training.autoencoder import Training
     from ..workers import join

@@ -1,1 +1,1 @@
-"""Exported models: made, checked and run."""
+"""Exported models at work: images to codes and back, new images, many at a time; and what runs without MXNet."""

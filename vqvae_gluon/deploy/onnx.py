@@ -16,9 +16,8 @@ import numpy as np
 from .. import __version__
 from ..files import new_folder, sha256
 from ..model_files.component import Component
-from ..model_files.folder import STEP, ModelFolder, find_model
+from ..model_files.folder import STEP, ModelFolder, find_model, read_manifest
 from ..nn.prior import MASKED
-from .export import read_manifest
 from .onnx_graph import INSIDE, convert, find_onnx, rename
 from .predictor import File
 from .sampler import Sampler, step_inputs

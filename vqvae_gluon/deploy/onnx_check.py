@@ -10,7 +10,6 @@ import numpy as np
 
 from ..data import to_bytes, to_unit
 from ..errors import VQVAEError
-from ..evaluation.origin import load_origin
 from ..model_files.component import Component
 from ..model_files.folder import ModelFolder, find_model
 from ..nn.prior import PriorSize
@@ -18,6 +17,7 @@ from ..sampling import MANY, sample_codes
 from .bulk import progress_bar
 from .onnx import DECODER, ENCODER, PRIOR
 from .onnx_graph import INSTALL
+from .origin import load_origin
 from .predictor import File, Predictor
 from .sampler import Sampler
 

@@ -17,8 +17,7 @@ import numpy as np
 from .. import __version__
 from ..errors import VQVAEError
 from ..files import new_folder, shipped_folder
-from ..model_files.folder import ModelFolder, find_model
-from .export import read_manifest
+from ..model_files.folder import ModelFolder, find_model, read_manifest
 from .onnx import ENCODER, build_onnx, write_graphs
 from .predictor import File, Predictor
 from .sampler import Sampler

@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from ..data import batches, to_unit
 from ..data.mnist import DIGITS
+from ..deploy.origin import load_origin
 from ..deploy.predictor import Predictor
 from ..deploy.sampler import Sampler
 from ..model_files.folder import find_model
 from ..runtime import MEMORY
 from .judge import Judge
 from .metrics import CodeCounts, psnr, ssim
-from .origin import load_origin
 
 _SSIM_WINDOW = 11
 _JUDGED = (1, 28, 28)  # the judge's images

@@ -100,6 +100,14 @@ def _find_components(folder: Path) -> List[Tuple[str, str]]:
     return [pair for pair in pairs if pair[1] in present]
 
 
+def read_manifest(path: Path) -> Dict[str, Any]:
+    """Return a manifest, empty where there is none; raise VQVAEError if it is damaged."""
+    manifest = parse_json(path, read_bytes(path)) if path.exists() else {}
+    if not isinstance(manifest, dict):
+        raise VQVAEError(f"{path}: is damaged or no JSON")
+    return manifest
+
+
 def prior_part(encoder: str = ENCODER) -> str:
     """Return the name of the prior's folder beside an encoder's: the package is the encoder's."""
     return f"{encoder.rpartition('.')[0]}.Prior"

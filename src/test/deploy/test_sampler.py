@@ -17,8 +17,8 @@ from conftest import CLASSES, run_cpp, run_python
 from vqvae_gluon import Predictor, VQVAEError
 from vqvae_gluon.data.codes import CodesDataset
 from vqvae_gluon.deploy.codes_file import format_codes
-from vqvae_gluon.deploy.prior import _write_graphs
 from vqvae_gluon.deploy.sampler import Sampler
+from vqvae_gluon.export.prior import _write_graphs
 from vqvae_gluon.model_files.component import codebook_digest
 from vqvae_gluon.model_files.folder import PARAMETERS, STEP, SYMBOL
 from vqvae_gluon.nn.prior import Prior, PriorStep

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 from conftest import make_model, random_images
 from vqvae_gluon import Training, VQVAEError
 from vqvae_gluon.data import Dataset, Split, to_unit
-from vqvae_gluon.deploy.export import restore_model
+from vqvae_gluon.export.run import restore_model
 from vqvae_gluon.files import locked
 from vqvae_gluon.training.autoencoder import AUTOENCODER, Autoencoder
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint

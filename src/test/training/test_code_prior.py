@@ -11,7 +11,7 @@ from mxnet import autograd
 
 from vqvae_gluon import VQVAEError
 from vqvae_gluon.data.codes import CodesDataset, CodesSplit
-from vqvae_gluon.deploy.export import best_and_last
+from vqvae_gluon.export.run import best_and_last
 from vqvae_gluon.nn.prior import Prior
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.loop import Loop

@@ -9,7 +9,7 @@ from vqvae_gluon import Predictor, Training, VQVAEError, export_run
 from vqvae_gluon.data import Dataset, Split, batches, from_gluon
 from vqvae_gluon.data.dataset import ahead
 from vqvae_gluon.data.stream import Stream
-from vqvae_gluon.deploy.prior import encode_dataset
+from vqvae_gluon.deploy.encoding import encode_dataset
 from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, load_checkpoint
 

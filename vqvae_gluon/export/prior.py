@@ -1,89 +1,28 @@
-"""From the images of a run to the codes that a prior learns from, and from its checkpoints to exported files."""
+"""From the checkpoints of a prior to the files that Python and C++ load."""
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 from urllib.parse import quote
 
 import mxnet as mx
 import numpy as np
-from tqdm import tqdm
 
-from ..data import Dataset, Images, batches
-from ..data.codes import CodesDataset, CodesSplit
+from ..data.codes import CodesDataset
+from ..deploy.sampler import Sampler, step_inputs
 from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
-from ..model_files.component import codebook_digest
-from ..model_files.folder import PARAMETERS, STEP, SYMBOL, ModelFolder, find_model, prior_part
+from ..model_files.folder import PARAMETERS, STEP, SYMBOL, ModelFolder, find_model, prior_part, read_manifest
 from ..model_files.parameters import load_arrays
 from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales, unfold_scales
-from ..runtime import stop_if_asked
 from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
 from ..training.prior import PRIOR, without_moved
-from .export import add_files, best_and_last, describe_training, name_heads, read_manifest, to_json
-from .predictor import Predictor
-from .sampler import Sampler, step_inputs
+from .network import name_heads
+from .run import add_files, best_and_last, describe_training, to_json
 
 #: Where a run keeps the training of its prior.
 FOLDER = "prior"
-
-
-def encode_dataset(
-    predictor: Predictor, dataset: Dataset, with_classes: bool = True, shift: int = 0
-) -> CodesDataset:
-    """Return the codes of a data set's training and validation images.
-
-    ``with_classes``: whether labels are kept. ``shift``: how many pixels at most training images are moved, too, to
-    either side and up or down; what comes in at an edge is like the edge.
-
-    Raises VQVAEError if the images do not fit the model, or if one of them has no class of the training split although
-    there are classes.
-    """
-    splits = []
-    classes = dataset.train.classes if with_classes else ()
-    for name in ("train", "validation"):
-        images, labels, _ = dataset.split(name)
-        if not classes or labels is None:
-            labels = np.full(len(images), -1 if classes else 0, np.int64)
-        if labels.shape != (len(images),):
-            raise VQVAEError(f"the {name} split holds {len(images)} images and {len(labels)} labels: give one an image")
-        strangers = np.count_nonzero((labels < 0) | (labels >= max(1, len(classes))))
-        if strangers:
-            raise VQVAEError(
-                f"the {name} split holds {strangers} of {len(images)} images without a class of the training split "
-                f"({', '.join(classes)}): give each image one, or learn without classes (--classes none)"
-            )
-        splits.append(CodesSplit(_encode(predictor, images), labels))
-    moved = tuple(_encode_moved(predictor, dataset.train.images, shift)) if shift else ()
-    return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook), moved)
-
-
-def _encode_moved(predictor: Predictor, images: Images, shift: int) -> List[np.ndarray]:
-    """Return the codes of all images for each way of moving them, but the one that leaves them where they are."""
-    height, width = images.shape[2:]
-    ways = [(down, right) for down in range(-shift, shift + 1) for right in range(-shift, shift + 1) if down or right]
-    moved: List[List[np.ndarray]] = [[] for _ in ways]
-    with tqdm(total=len(images), desc="encoding moved", unit=" images", leave=False, disable=None) as bar:
-        for batch in batches(images, predictor.batch_size):
-            padded = np.pad(batch, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="edge")
-            for (down, right), codes in zip(ways, moved):
-                stop_if_asked()
-                rows, columns = slice(shift - down, shift - down + height), slice(shift - right, shift - right + width)
-                codes.append(predictor.encode(padded[:, :, rows, columns]).astype(np.uint16))
-            bar.update(len(batch))
-    return [np.concatenate(codes) for codes in moved]
-
-
-def _encode(predictor: Predictor, images: Images) -> np.ndarray:
-    """Return the codes (N, h, w) of images, of which a stream has a few batches in memory at a time."""
-    with tqdm(total=len(images), desc="encoding", unit=" images", leave=False, disable=None) as bar:
-        codes = []
-        for batch in batches(images, predictor.batch_size):
-            stop_if_asked()
-            codes.append(predictor.encode(batch))
-            bar.update(len(batch))
-    return np.concatenate(codes)
 
 
 def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:

@@ -2,11 +2,11 @@
 from typing import Optional, Sequence
 
 from ..data import Dataset, check_classes, load_dataset
-from ..deploy.predictor import Predictor
 from ..errors import VQVAEError
 from ..model_files.folder import ModelFolder
 from ..runtime import MEMORY
 from ..training.recipe import Recipe
+from .predictor import Predictor
 
 
 def load_origin(

@@ -9,113 +9,21 @@ from typing import Any, Dict, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
-from gluoncv.utils import export_block
-from mxnet import gluon
-from mxnet.gluon import Block, HybridBlock
 
 from .. import __version__
-from ..emadl.block import Network
 from ..errors import VQVAEError
 from ..evaluation.judge import judge_folder, judges
-from ..files import parse_json, read_bytes, sha256, write_bytes
-from ..model_files.component import CODEBOOK, codebook_digest
-from ..model_files.folder import LOSS, NEWEST, ModelFolder, judge_part, prior_part
-from ..model_files.parameters import Parameters, load_arrays
+from ..files import sha256, write_bytes
+from ..model_files.component import codebook_digest
+from ..model_files.folder import LOSS, NEWEST, ModelFolder, judge_part, prior_part, read_manifest
 from ..model_zoo import get_model
-from ..nn import VQVAE, Branches, ComponentNames, DecodingNetwork, EncodingNetwork, UpConvolution
+from ..nn import VQVAE, ComponentNames
 from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
 from ..training.trained import Kind
-from .loss import export_loss, vqvae_loss
-
-
-def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
-    """Write a model on the CPU as EMADL's files, under the number of an epoch.
-
-    ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (see :class:`EncodingNetwork`), the codebook
-    alone as ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (see :class:`DecodingNetwork`). The
-    inputs are called ``data``. The model's layers take their plain form from now on.
-    """
-    model.apply(_use_plain_form)
-    depth = model.quantizer.embedding_dim
-    for name, network, shape in (
-        (model.components.encoder, EncodingNetwork(model), model.image_shape),
-        (model.components.decoder, DecodingNetwork(model), (depth, *model.codes_shape)),
-    ):
-        path = folder / name / "model_0"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        export_network(path, network, shape, epoch)
-    path = folder / model.components.encoder / f"model_0-vectorquantize0-{epoch:04d}.params"
-    mx.nd.save(str(path), {CODEBOOK: model.quantizer.embeddings.data()})
-
-
-def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int], epoch: int = 0) -> None:
-    """Write ``<path>-symbol.json`` and ``<path>-<epoch>.params`` of a network for inputs (N, *shape)."""
-    export_block(str(path), network, shape, epoch, preprocess=None, layout="CHW")
-    symbol_file, parameter_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
-    symbol, parameters = fold_constants(mx.sym.load(str(symbol_file)), load_arrays(parameter_file), shape)
-    symbol = name_heads(symbol)
-    # The graph takes any batch size and, being convolutional, would take any image size: the
-    # size it was trained for must be written down for whoever loads it. 0 stands for any.
-    symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
-    symbol.save(str(symbol_file))
-    mx.nd.save(str(parameter_file), parameters)
-
-
-def fold_constants(
-    symbol: mx.sym.Symbol, parameters: Parameters, shape: Tuple[int, int, int]
-) -> Tuple[mx.sym.Symbol, Parameters]:
-    """Return a graph whose operators all depend on ``data`` (N, *shape), and its ``arg:``/``aux:`` parameters.
-
-    What was computed from parameters alone, in every prediction anew, becomes a parameter under the operator's name:
-    the same bits with fewer operators.
-    """
-    graph = json.loads(symbol.tojson())
-    nodes, constant = graph["nodes"], []
-    for node in nodes:
-        varies = node["name"] == "data" or any(not constant[source] for source, *_ in node["inputs"])
-        constant.append(not varies and "num_outputs" not in node.get("attrs", {}))  # a parameter is one array
-    used = {source for number, node in enumerate(nodes) if not constant[number] for source, *_ in node["inputs"]}
-    folded = [nodes[number] for number in sorted(used) if constant[number] and nodes[number]["op"] != "null"]
-    internals = symbol.get_internals()
-    outputs = mx.sym.Group([symbol, *(internals[f"{node['name']}_output"] for node in folded)])
-    network = gluon.SymbolBlock(outputs, [mx.sym.var("data", dtype="float32")])
-    network.collect_params().load_dict(parameters, mx.cpu())
-    values = network(mx.nd.zeros((1, *shape)))[len(symbol.list_outputs()) :]
-    for node, value in zip(folded, values):
-        node.update(op="null", inputs=[], attrs={"__shape__": str(value.shape)})
-    symbol = mx.sym.load_json(json.dumps(graph))
-    parameters = dict(parameters, **{f"arg:{node['name']}": value for node, value in zip(folded, values)})
-    inputs = symbol.list_inputs()
-    return symbol, {name: value for name, value in parameters.items() if name.split(":", 1)[1] in inputs}
-
-
-def name_heads(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Return a graph in which each head that was a copy is gone, and its operator bears its name."""
-    graph = json.loads(symbol.tojson())
-    nodes = graph["nodes"]
-    for head in graph["heads"]:
-        copy = nodes[head[0]]
-        if copy["op"] == "_copy":
-            head[:] = copy["inputs"][0]
-            source = nodes[head[0]]
-            source["name"], copy["name"] = copy["name"], source["name"]
-    return mx.sym.load_json(json.dumps(graph))
-
-
-def select_epoch(part: Path, epoch: int, loss: mx.sym.Symbol) -> None:
-    """Make an epoch that :func:`export_model` wrote to the folder ``part`` the newest, and write its loss beside it."""
-    shutil.copyfile(part / "model_0-symbol.json", part / f"{NEWEST}-symbol.json")
-    shutil.copyfile(part / f"model_0-{epoch:04d}.params", part / f"{NEWEST}-0000.params")
-    export_loss(part / NEWEST, loss)
-
-
-def copy_network(source: Path, target: Path) -> None:
-    """Copy a network and its loss from the paths that begin with ``source`` to those that begin with ``target``."""
-    target.parent.mkdir(exist_ok=True)
-    for ending in ("-symbol.json", "-0000.params", "_loss-symbol.json", "_loss-0000.params"):
-        shutil.copyfile(f"{source}{ending}", f"{target}{ending}")
+from .loss import vqvae_loss
+from .network import copy_network, export_model, select_epoch
 
 
 def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
@@ -189,14 +97,6 @@ def best_and_last(folder: Path, kind: Kind) -> Tuple[Checkpoint, Checkpoint]:
     return load_checkpoint(checkpoint_path(folder, best_epoch), kind), last
 
 
-def read_manifest(path: Path) -> Dict[str, Any]:
-    """Return a manifest, empty where there is none; raise VQVAEError if it is damaged."""
-    manifest = parse_json(path, read_bytes(path)) if path.exists() else {}
-    if not isinstance(manifest, dict):
-        raise VQVAEError(f"{path}: is damaged or no JSON")
-    return manifest
-
-
 def _known_prior(path: Path) -> Optional[Dict[str, Any]]:
     """Return what a manifest says of a prior, or nothing; one that is damaged says nothing, and is written anew."""
     try:
@@ -266,9 +166,3 @@ def add_files(manifest: Dict[str, Any], model: Path, prior: Optional[Dict[str, A
         part = prior_part(manifest["components"]["encoder"])
         manifest.update(components={**manifest["components"], "prior": part}, prior=prior)
     return manifest
-
-
-def _use_plain_form(block: Block) -> None:
-    if isinstance(block, (Branches, Network, UpConvolution)):
-        block.plain = True
-

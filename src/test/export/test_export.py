@@ -10,8 +10,9 @@ from mxnet import gluon
 from conftest import DIGITS, PRETRAINED, SMALL_MODELS, export_newest, make_model, random_images, run_cpp, run_python
 from vqvae_gluon import Predictor, Training, VQVAEError, export_run, get_model, write_png
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.export import export_model, find_export, fold_constants, name_heads
-from vqvae_gluon.deploy.loss import vqvae_loss
+from vqvae_gluon.export.loss import vqvae_loss
+from vqvae_gluon.export.network import export_model, fold_constants, name_heads
+from vqvae_gluon.export.run import find_export
 from vqvae_gluon.model_files.folder import DECODER, ENCODER, NEWEST, PARAMETERS, SYMBOL
 from vqvae_gluon.model_files.parameters import load_arrays
 

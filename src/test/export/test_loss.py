@@ -6,7 +6,7 @@ import pytest
 from conftest import make_model, random_images
 from vqvae_gluon import get_recipe
 from vqvae_gluon.data import to_unit
-from vqvae_gluon.deploy.loss import export_loss, vqvae_loss
+from vqvae_gluon.export.loss import export_loss, vqvae_loss
 from vqvae_gluon.model_files.parameters import load_arrays
 from vqvae_gluon.training.loss import Objective
 

@@ -1,0 +1,1 @@
+"""From the checkpoints of a training to exported files."""
