@@ -24,9 +24,9 @@ from vqvae_gluon.deploy.encoding import encode_dataset  # noqa: E402
 from vqvae_gluon.deploy.sampler import Sampler, step_inputs  # noqa: E402
 from vqvae_gluon.export.network import export_model  # noqa: E402
 from vqvae_gluon.model_files.folder import DECODER, ENCODER, PARAMETERS, STEP, SYMBOL, find_model  # noqa: E402
+from vqvae_gluon.recipes.prior import get_prior_recipe  # noqa: E402
 from vqvae_gluon.training.loop import Loop  # noqa: E402
 from vqvae_gluon.training.prior import CodePrior  # noqa: E402
-from vqvae_gluon.training.prior_recipe import get_prior_recipe  # noqa: E402
 
 _GOLDEN_IMAGES = 1000
 _SGEMM_SIDE, _SGEMM_TRIES = 4096, 5

@@ -9,7 +9,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "Predictor": ".deploy.predictor",
     "Prior": ".nn",
-    "Recipe": ".training.recipe",
+    "Recipe": ".recipes.autoencoder",
     "Sampler": ".deploy.sampler",
     "Training": ".training.autoencoder",
     "VQVAE": ".nn",
@@ -18,7 +18,7 @@ _HOMES = {
     "export_run": ".export.run",
     "get_model": ".model_zoo",
     "get_model_list": ".model_zoo",
-    "get_recipe": ".training.recipe",
+    "get_recipe": ".recipes.autoencoder",
     "load_dataset": ".data",
     "read_image": ".data",
     "to_bytes": ".data",

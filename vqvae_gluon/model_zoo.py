@@ -11,6 +11,7 @@ from .emadl.block import build
 from .emadl.component import read
 from .emadl.project import Geometry, parse_project, read_project
 from .errors import VQVAEError
+from .model_files.folder import find_model, load_parameters, pretrained_folder
 from .nn import (
     VQVAE,
     DenseLayerChannelReduction,
@@ -20,6 +21,7 @@ from .nn import (
     VectorQuantizer,
 )
 from .nn.vqvae import ComponentNames, code_grid
+from .recipes.autoencoder import Recipe
 
 _EMADL_STRIDE = 4  # of the project in this package; its text says height / 4
 
@@ -254,8 +256,6 @@ def get_model(
         raise VQVAEError(f"unknown model {name!r}: choose one of {', '.join(get_model_list())}")
     if not pretrained:
         return _build(name, kwargs)
-    from .model_files.folder import load_parameters, pretrained_folder
-
     folder = Path(root) if root else pretrained_folder()
     folder = folder / pretrained if isinstance(pretrained, str) else folder
     model = _build(name, {**_trained_settings(folder, name), **kwargs})
@@ -272,9 +272,6 @@ def _build(name: str, settings: Dict[str, Any]) -> VQVAE:
 
 def _trained_settings(folder: Path, name: str) -> Dict[str, Any]:
     """Return the settings of a trained model, or none where its manifest is missing or of another model."""
-    from .model_files.folder import find_model
-    from .training.recipe import Recipe
-
     recipe = Recipe.from_dict(find_model(folder).read_origin()[0])
     if recipe.model != name.lower():
         return {}

@@ -127,9 +127,9 @@ def _training(folder: Path, epochs: int) -> "Loop":
 
 def _prior_training(folder: Path, epochs: int) -> "Loop":
     from vqvae_gluon.data.codes import CodesDataset, CodesSplit
+    from vqvae_gluon.recipes.prior import PriorRecipe
     from vqvae_gluon.training.loop import Loop
     from vqvae_gluon.training.prior import CodePrior
-    from vqvae_gluon.training.prior_recipe import PriorRecipe
 
     rng = np.random.RandomState(0)
     splits = (CodesSplit(rng.randint(0, 8, (count, 2, 2)), rng.randint(0, 2, count)) for count in (32, 8))

@@ -220,9 +220,9 @@ def make_targets(work: Path) -> List[Target]:
     from vqvae_gluon.deploy.encoding import encode_dataset
     from vqvae_gluon.export.prior import export_prior
     from vqvae_gluon.export.run import export_run
+    from vqvae_gluon.recipes.prior import PriorRecipe
     from vqvae_gluon.training.loop import Loop
     from vqvae_gluon.training.prior import CodePrior
-    from vqvae_gluon.training.prior_recipe import PriorRecipe
 
     images = np.random.RandomState(0).randint(0, 256, (40, 1, 28, 28)).astype(np.uint8)
     data = work / "data"

@@ -12,9 +12,9 @@ from vqvae_gluon import Predictor, Training, export_run, get_recipe, load_datase
 from vqvae_gluon.deploy.encoding import encode_dataset
 from vqvae_gluon.export.prior import export_prior
 from vqvae_gluon.model_files.folder import PARAMETERS, SYMBOL
+from vqvae_gluon.recipes.prior import PriorRecipe
 from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.prior import CodePrior
-from vqvae_gluon.training.prior_recipe import PriorRecipe
 
 FIRST_EXPORT = Path(__file__).resolve().parent / "deploy" / "first_export"
 PRIOR = "vqvae.Prior"

@@ -11,7 +11,7 @@ from conftest import DIGITS, PROJECT, ROOT, random_images, run_cpp, run_python
 from networks import TAILS, export_tail
 from vqvae_gluon import Predictor, VQVAEError, emadl, export_run, get_model, get_recipe, to_bytes, write_png
 from vqvae_gluon.model_files.folder import find_model
-from vqvae_gluon.training.recipe import Recipe, project_recipe
+from vqvae_gluon.recipes.autoencoder import Recipe, project_recipe
 
 ENCODER = """package p.q;
 component Enc<Z(1:oo) num_embeddings = 8> {

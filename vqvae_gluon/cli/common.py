@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..deploy.predictor import Predictor
+    from ..recipes.autoencoder import Recipe
+    from ..recipes.settings import Settings
     from ..training.loop import Loop
-    from ..training.recipe import Recipe
-    from ..training.settings import Settings
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
 
@@ -86,7 +86,7 @@ def with_flags(recipe: AnyRecipe, options: argparse.Namespace) -> AnyRecipe:
 
 def read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
     """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
-    from ..training.recipe import Recipe, get_recipe
+    from ..recipes.autoencoder import Recipe, get_recipe
 
     return read_settings(name, options, Recipe, get_recipe)
 

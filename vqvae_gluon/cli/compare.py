@@ -8,12 +8,12 @@ from ..errors import VQVAEError
 from .common import add_memory, add_settings, print_text, read_recipe, setting_kinds
 
 if TYPE_CHECKING:
-    from ..training.recipe import Recipe
+    from ..recipes.autoencoder import Recipe
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    from ..training.recipe import CHOICES, Recipe
+    from ..recipes.autoencoder import CHOICES, Recipe
 
     compare = commands.add_parser(
         "compare",
@@ -80,7 +80,7 @@ def _parse_model(text: str, recipe: "Recipe") -> "Tuple[str, Recipe]":
     changed: Dict[str, Any] = {"model": name}
     if Path(name).is_dir():
         from ..emadl.project import read_project
-        from ..training.recipe import project_recipe
+        from ..recipes.autoencoder import project_recipe
 
         label = label if equals else Path(name).resolve().name
         recipe, changed = project_recipe(read_project(name), recipe), {}

@@ -20,7 +20,7 @@ _COLUMNS = {
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    from ..training.recipe import CHOICES
+    from ..recipes.autoencoder import CHOICES
 
     evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
     evaluate.add_argument("--model", metavar="DIR", help=MODEL_HELP)

@@ -7,7 +7,7 @@ from .common import print_text
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    from ..training.recipe import CHOICES
+    from ..recipes.autoencoder import CHOICES
 
     pack = commands.add_parser(
         "pack",

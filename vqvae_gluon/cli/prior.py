@@ -10,12 +10,12 @@ from ..errors import VQVAEError
 from .common import DATA_HELP, add_memory, add_settings, print_text, read_settings, train_and_export
 
 if TYPE_CHECKING:
-    from ..training.prior_recipe import PriorRecipe
+    from ..recipes.prior import PriorRecipe
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    from ..training.prior_recipe import PRIOR_CHOICES, PRIOR_RECIPES, PriorRecipe
+    from ..recipes.prior import PRIOR_CHOICES, PRIOR_RECIPES, PriorRecipe
 
     prior = commands.add_parser(
         "prior",
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _read_recipe(options: argparse.Namespace) -> "PriorRecipe":
-    from ..training.prior_recipe import PriorRecipe, get_prior_recipe
+    from ..recipes.prior import PriorRecipe, get_prior_recipe
 
     name = options.recipe or "prior"
     interrupted = Path(options.folder, "prior", "recipe.json")

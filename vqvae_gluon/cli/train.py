@@ -17,12 +17,12 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..training.recipe import Recipe
+    from ..recipes.autoencoder import Recipe
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    from ..training.recipe import CHOICES, RECIPES, Recipe
+    from ..recipes.autoencoder import CHOICES, RECIPES, Recipe
 
     train = commands.add_parser(
         "train",
@@ -87,8 +87,8 @@ def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
 def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
     """Return the recipe of an EMADL project, its package and its context; say what its configuration asks in vain."""
     from ..emadl.project import read_project
+    from ..recipes.autoencoder import project_recipe
     from ..runtime import has_gpu
-    from ..training.recipe import project_recipe
 
     if options.model:
         model = options.model

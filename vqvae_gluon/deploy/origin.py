@@ -4,8 +4,8 @@ from typing import Optional, Sequence
 from ..data import Dataset, check_classes, load_dataset
 from ..errors import VQVAEError
 from ..model_files.folder import ModelFolder
+from ..recipes.autoencoder import Recipe
 from ..runtime import MEMORY
-from ..training.recipe import Recipe
 from .predictor import Predictor
 
 

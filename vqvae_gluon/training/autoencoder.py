@@ -15,13 +15,13 @@ from ..evaluation.metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
 from ..nn.averages import as_vectors
+from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
 from .kmeans import kmeans, vectors_needed
 from .loop import Loop
 from .loss import Objective, Part
 from .optimizer import build_trainer, check_batches
-from .recipe import Recipe
 from .trained import Kind
 
 AUTOENCODER = Kind(

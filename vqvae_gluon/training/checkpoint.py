@@ -14,7 +14,7 @@ from mxnet.gluon import Block
 
 from ..errors import VQVAEError
 from ..files import DAMAGES, read_bytes, write_bytes
-from .settings import Settings
+from ..recipes.settings import Settings
 from .trained import Kind
 
 

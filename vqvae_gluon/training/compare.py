@@ -18,10 +18,10 @@ from ..errors import VQVAEError
 from ..files import parse_json, read_bytes, write_bytes
 from ..model_zoo import get_model
 from ..nn import VQVAE
+from ..recipes.autoencoder import Recipe
 from .autoencoder import AUTOENCODER, Training
 from .checkpoint import checkpoint_path, load_checkpoint, set_weights
 from .loss import total_loss
-from .recipe import Recipe
 
 #: What all recipes of a comparison must share; the decoder, too, see :func:`check_comparable`.
 SHARED = (

@@ -5,7 +5,7 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from ..nn import VQVAE, VQVAEOutput
-from .recipe import Recipe
+from ..recipes.autoencoder import Recipe
 
 
 class Part(NamedTuple):

@@ -12,10 +12,10 @@ from ..data import batches
 from ..data.codes import CodesDataset
 from ..errors import VQVAEError
 from ..nn.prior import Prior, PriorStep
+from ..recipes.prior import PriorRecipe
 from ..sampling import sample_codes
 from ..workers import ALONE, Workers
 from .optimizer import build_trainer, check_batches
-from .prior_recipe import PriorRecipe
 from .trained import Kind
 
 PRIOR = Kind(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Op
 import numpy as np
 from mxnet.gluon import Block
 
-from .settings import Settings
+from ..recipes.settings import Settings
 
 if TYPE_CHECKING:
     from .optimizer import Trainer

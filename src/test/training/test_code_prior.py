@@ -13,10 +13,10 @@ from vqvae_gluon import VQVAEError
 from vqvae_gluon.data.codes import CodesDataset, CodesSplit
 from vqvae_gluon.export.run import best_and_last
 from vqvae_gluon.nn.prior import Prior
+from vqvae_gluon.recipes.prior import PRIOR_RECIPES, PriorRecipe, get_prior_recipe
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.prior import PRIOR, BitsMeter, CodePrior, PriorObjective
-from vqvae_gluon.training.prior_recipe import PRIOR_RECIPES, PriorRecipe, get_prior_recipe
 
 K, CLASSES, GRID = 5, ("none", "one", "two"), (2, 3)
 EVERY_IMAGE = len(CLASSES) * K  # a class and a first code

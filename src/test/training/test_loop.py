@@ -14,11 +14,11 @@ from mxnet.gluon import nn
 
 from vqvae_gluon import Training, VQVAEError, training
 from vqvae_gluon.files import locked
+from vqvae_gluon.recipes.settings import Settings, setting
 from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.optimizer import build_trainer
-from vqvae_gluon.training.settings import Settings, setting
 from vqvae_gluon.training.trained import Kind
 
 

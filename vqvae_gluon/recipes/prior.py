@@ -2,7 +2,7 @@
 import dataclasses
 from typing import Any, Callable, Dict
 
-from .recipe import CHOICES
+from .autoencoder import CHOICES
 from .settings import Settings, find_recipe, require, setting
 
 PRIOR_CHOICES = {
