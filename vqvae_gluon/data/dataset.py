@@ -1,16 +1,14 @@
 """The one form in which images reach training: three splits of bytes, held or read when they are asked for."""
 import hashlib
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
 from ..errors import VQVAEError
+from .order import Share, in_batches
 
 if TYPE_CHECKING:
     from .stream import Stream
-
-#: What is needed of the numbers of a batch, where others learn from the rest.
-Share = Callable[[np.ndarray], np.ndarray]
 
 SPLITS = ("train", "validation", "test")
 
@@ -92,8 +90,3 @@ def batches(
     """Yield uint8 batches, shuffled if ``rng`` is given; the last one may be short."""
     order = np.arange(len(images)) if rng is None else rng.permutation(len(images))
     yield from read(images, in_batches(order, batch_size))
-
-
-def in_batches(numbers: np.ndarray, batch_size: int) -> List[np.ndarray]:
-    """Return numbers (N,) in pieces of a batch; the last one may be short."""
-    return [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]

@@ -10,7 +10,7 @@ from mxnet.gluon.data import DataLoader
 from tqdm import tqdm
 
 from ..runtime import stop_if_asked
-from .dataset import Images, Share, in_batches
+from .order import Share, in_batches
 
 _BATCH = 100  # images that are read at once where nobody says how many
 _MOST_WORKERS = 8
@@ -146,7 +146,7 @@ class Stream:
         self._sums = sums
 
 
-def hold(streams: Sequence[Stream], memory: float) -> List[Images]:
+def hold(streams: Sequence[Stream], memory: float) -> List[Union[np.ndarray, Stream]]:
     """Return streams as arrays, if all of them together take at most ``memory`` GiB; else as they are."""
     if sum(math.prod(stream.shape) for stream in streams) > memory * 2**30:
         return list(streams)

@@ -21,7 +21,7 @@ from ..nn import VQVAE, ComponentNames
 from ..training.autoencoder import AUTOENCODER
 from ..training.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, load_checkpoint, set_weights
 from ..training.history import History
-from ..training.trained import Kind
+from ..training.kind import Kind
 from .loss import vqvae_loss
 from .network import copy_network, export_model, select_epoch
 

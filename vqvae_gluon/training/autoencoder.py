@@ -9,7 +9,8 @@ from mxnet import autograd, gluon
 from tqdm import tqdm
 
 from ..data import Dataset, Images, batches, to_bytes, to_unit
-from ..data.dataset import ahead, channel_means, in_batches, read
+from ..data.dataset import ahead, channel_means, read
+from ..data.order import in_batches
 from ..errors import VQVAEError
 from ..evaluation.metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
@@ -18,11 +19,11 @@ from ..nn.averages import as_vectors
 from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
+from .kind import Kind
 from .kmeans import kmeans, vectors_needed
 from .loop import Loop
 from .loss import Objective, Part
 from .optimizer import build_trainer, check_batches
-from .trained import Kind
 
 AUTOENCODER = Kind(
     recipe=Recipe,

@@ -15,7 +15,7 @@ from mxnet.gluon import Block
 from ..errors import VQVAEError
 from ..files import DAMAGES, read_bytes, write_bytes
 from ..recipes.settings import Settings
-from .trained import Kind
+from .kind import Kind
 
 
 class Checkpoint(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, Sequence
 
 from ..files import write_bytes
-from .trained import Kind
+from .kind import Kind
 
 
 class History:

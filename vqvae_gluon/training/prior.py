@@ -15,8 +15,8 @@ from ..nn.prior import Prior, PriorStep
 from ..recipes.prior import PriorRecipe
 from ..sampling import sample_codes
 from ..workers import ALONE, Workers
+from .kind import Kind
 from .optimizer import build_trainer, check_batches
-from .trained import Kind
 
 PRIOR = Kind(
     recipe=PriorRecipe,

@@ -17,9 +17,9 @@ from vqvae_gluon.files import locked
 from vqvae_gluon.recipes.settings import Settings, setting
 from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
+from vqvae_gluon.training.kind import Kind
 from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.optimizer import build_trainer
-from vqvae_gluon.training.trained import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,10 +236,12 @@ def test_another_kind_of_training_is_refused(small_recipe, small_dataset, tmp_pa
         loop(tmp_path / "autoencoder", resume=True)
 
 
-@pytest.mark.parametrize("name", ["loop", "trained", "checkpoint", "history", "optimizer", "settings"])
+SERVES_ALL = {"loop", "trained", "kind", "checkpoint", "history", "optimizer"}
+
+
+@pytest.mark.parametrize("name", [*sorted(SERVES_ALL), "../recipes/settings"])
 def test_what_serves_all_trainings_knows_of_none(name):
     text = (Path(training.__file__).parent / f"{name}.py").read_text()
     modules = [node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
-    own = {"loop", "trained", "checkpoint", "history", "optimizer", "settings"}
-    assert set(modules) <= own | {"data", "errors", "files", "runtime", "workers"}
+    assert set(modules) <= SERVES_ALL | {"data", "errors", "files", "recipes.settings", "runtime", "workers"}
     assert not re.search("codebook|codes|autoencoder|prior", text, re.IGNORECASE)
