@@ -120,4 +120,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
+    parser.set_defaults(parse=parser.parse_args)  # for the command that runs another one
     return parser

@@ -1,7 +1,7 @@
 """``vqvae launch``: train with several processes, here or on several machines."""
 import argparse
 import shlex
-from typing import List
+from typing import Callable, List
 
 from ..errors import VQVAEError
 from .common import print_text
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     """Start the processes, wait for them and say what became of them."""
     from ..launch.plan import LOOPBACK, Host, free_port, make_plan, read_hosts
 
-    command = _check_command(options.words[1:] if options.words[:1] == ["--"] else options.words)
+    command = _check_command(options.words[1:] if options.words[:1] == ["--"] else options.words, options.parse)
     if options.port is not None and not 1 <= options.port < 1 << 16:
         raise VQVAEError(f"--port was given as {options.port}: it must be from 1 to 65535")
     hosts = read_hosts(options.hosts) if options.hosts else [Host("", LOOPBACK)]
@@ -62,15 +62,14 @@ def run(options: argparse.Namespace) -> None:
         raise VQVAEError(f"{fault}; {go_on}")
 
 
-def _check_command(command: List[str]) -> List[str]:
+def _check_command(command: List[str], parse: Callable[[List[str]], argparse.Namespace]) -> List[str]:
     """Return the command; raise VQVAEError unless it is one for several workers, and SystemExit if it is misspelt."""
     from ..launch.plan import COMMANDS
-    from . import _parser
 
     if not command or command[0] not in COMMANDS:
         given = f"'{command[0]}'" if command else "no command"
         raise VQVAEError(f"launch was given {given} to run: give train or prior with its options after --")
-    _parser().parse_args(command)
+    parse(command)
     return command
 
 
