@@ -17,8 +17,8 @@ class Configuration(NamedTuple):
     """What a configuration says.
 
     ``encoder`` is the full name of the component that makes the codes, ``context`` 'cpu' or 'gpu', ``settings`` are
-    those of a :class:`~vqvae_gluon.recipes.autoencoder.Recipe`, and ``notes`` name the keys that mean nothing here, with
-    the reason.
+    those of a :class:`~vqvae_gluon.recipes.autoencoder.Recipe`, and ``notes`` name the keys that mean nothing here,
+    with the reason.
     """
 
     name: str
