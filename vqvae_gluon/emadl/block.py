@@ -10,7 +10,8 @@ from ..nn import UpConvolution, VectorQuantizer
 from ..nn.branches import concatenate_channels
 from .component import Component, Layer
 from .expressions import show
-from .layers import Padding, StreamType, pad
+from .layers import StreamType
+from .padding import Padding, pad
 from .ports import shapes_agree
 
 #: (F, inputs, whether in the exported form) -> outputs.
