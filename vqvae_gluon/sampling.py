@@ -9,7 +9,8 @@ from typing import Callable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from .errors import VQVAEError
-from .nn.prior import PriorSize, masked
+from .nn.prior import PriorSize
+from .nn.prior_step import masked
 
 #: Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
 #: computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
@@ -19,7 +20,7 @@ FEW, MANY = 2, 15
 #: What temperatures other than 0 may be.
 COLDEST, HOTTEST = 1e-3, 1e3
 
-#: The inputs of a :class:`vqvae_gluon.nn.prior.PriorStep` -> its heads.
+#: The inputs of a :class:`vqvae_gluon.nn.prior_step.PriorStep` -> its heads.
 Step = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 #: Images that are drawn at most, and the last seed.

@@ -222,7 +222,7 @@ def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, 
 def onnx_step(
     session: "onnxruntime.InferenceSession", size: PriorSize, inputs: Sequence[np.ndarray]
 ) -> List[np.ndarray]:
-    """Compute one place as a :class:`vqvae_gluon.nn.prior.PriorStep` does, by ``prior.onnx``."""
+    """Compute one place as a :class:`vqvae_gluon.nn.prior_step.PriorStep` does, by ``prior.onnx``."""
     before, place, label, temperature, _, *past = inputs
     numbers = zip(("previous_code", "place", "class"), (before, place, label))
     fed = {name: values.astype(np.int64) for name, values in numbers}

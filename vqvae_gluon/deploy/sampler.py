@@ -149,7 +149,7 @@ class Sampler:
             yield start, logits.astype(np.float64)
 
     def step(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
-        """Compute one place, see :class:`vqvae_gluon.nn.prior.PriorStep` for the inputs and what is returned."""
+        """Compute one place, see :class:`vqvae_gluon.nn.prior_step.PriorStep` for the inputs and what is returned."""
         return self._step(*inputs)
 
     def _check_model(self, step: Component) -> None:
@@ -198,7 +198,7 @@ class Sampler:
 
 
 def step_inputs(symbol: mx.sym.Symbol) -> Inputs:
-    """Return the inputs of a prior's graph of one place, see :class:`vqvae_gluon.nn.prior.PriorStep`."""
+    """Return the inputs of a prior's graph of one place, see :class:`vqvae_gluon.nn.prior_step.PriorStep`."""
     layers = sum(bool(re.fullmatch("keys[0-9]+", name)) for name in symbol.list_arguments())
     inputs: Dict[str, Tuple[Optional[int], ...]] = dict.fromkeys(("before", "place", "label"), (0,))
     inputs.update(temperature=(0, 1), mask=(0, None, None))

@@ -14,7 +14,8 @@ from ..errors import VQVAEError
 from ..files import read_bytes, write_bytes
 from ..model_files.folder import PARAMETERS, STEP, SYMBOL, ModelFolder, find_model, prior_part, read_manifest
 from ..model_files.parameters import load_arrays
-from ..nn.prior import Prior, PriorNetwork, PriorStep, fold_scales, unfold_scales
+from ..nn.prior import Prior
+from ..nn.prior_step import PriorNetwork, PriorStep, fold_scales, unfold_scales
 from ..sampling import step_shapes
 from ..training.checkpoint import Checkpoint, checkpoint_path, set_weights
 from ..training.prior import PRIOR, without_moved

@@ -5,11 +5,9 @@ Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer D
 Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
 Sennrich, "Root Mean Square Layer Normalization" (2019).
 """
-import re
-from typing import Dict, List, NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import mxnet as mx
-import numpy as np
 from mxnet.gluon import HybridBlock, nn
 
 from ..errors import VQVAEError
@@ -40,7 +38,7 @@ class PriorSize(NamedTuple):
 
     @property
     def kept(self) -> List[str]:
-        """The names, layer after layer, of what a :class:`PriorStep` gives for the places that follow."""
+        """The names, layer after layer, of what one place gives for those that follow, see :mod:`.prior_step`."""
         return [f"{kind}{number}" for number in range(self.layers) for kind in ("keys", "values")]
 
     def check(self) -> None:
@@ -59,7 +57,7 @@ class PriorSize(NamedTuple):
 class Normalization(HybridBlock):
     """Scale vectors (V, width) to a root mean square of 1; a gain would be one with the matrix that follows.
 
-    ``plain``: to a length of 1, for weights that have taken up the rest, see :func:`fold_scales`.
+    ``plain``: to a length of 1, for weights that have taken up the rest, see :func:`.prior_step.fold_scales`.
     """
 
     def __init__(self, width: int) -> None:
@@ -82,7 +80,7 @@ class Layer(HybridBlock):
 
     def __init__(self, size: PriorSize, dropout: float, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.plain = False  # see fold_scales
+        self.plain = False  # see prior_step.fold_scales
         self._size = size
         width, shared = size.width, 2 * size.head_width
         with self.name_scope():
@@ -161,7 +159,7 @@ class Prior(HybridBlock):
         prefix: str = "prior_",
     ) -> None:
         super().__init__(prefix=prefix)
-        self.plain = False  # see fold_scales
+        self.plain = False  # see prior_step.fold_scales
         self.size = size = PriorSize(num_embeddings, tuple(codes_shape), num_classes, width, layers, heads)
         size.check()
         if not 0 <= dropout < 1:
@@ -223,81 +221,3 @@ class Prior(HybridBlock):
         from_, to = F.arange(places, repeat=heads), F.arange(places)
         later = F.broadcast_lesser(F.reshape(from_, shape=(1, -1, 1)), F.reshape(to, shape=(1, 1, -1)))
         return later * MASKED
-
-
-def fold_scales(prior: Prior) -> None:
-    """Let the weights take up all scales, and leave dropout out: the same prior with fewer operators, for prediction.
-
-    Source of the scales: the root of the width in :class:`Normalization`, and that of the head width in the scores.
-    """
-    width, head_width = prior.size.width, prior.size.head_width
-    for layer in prior.layers:
-        weight, bias = (parameter.data().asnumpy() for parameter in (layer.projection.weight, layer.projection.bias))
-        weight *= np.float32(width**0.5)
-        for array in (weight, bias):
-            array[:width] *= np.float32(head_width**-0.5)
-        layer.projection.weight.set_data(mx.nd.array(weight))
-        layer.projection.bias.set_data(mx.nd.array(bias))
-        layer.hidden.weight.set_data(layer.hidden.weight.data() * width**0.5)
-    prior.logits.weight.set_data(prior.logits.weight.data() * width**0.5)
-
-    def use_plain_form(block: HybridBlock) -> None:
-        if isinstance(block, (Prior, Layer, Normalization)):
-            block.plain = True
-
-    prior.apply(use_plain_form)
-
-
-def unfold_scales(weights: Dict[str, np.ndarray], size: PriorSize) -> Dict[str, np.ndarray]:
-    """Return the weights by name that :func:`fold_scales` made these of, within rounding."""
-    weights, root, width = dict(weights), np.float32(size.width**0.5), size.width
-    for name, array in weights.items():
-        if re.search("_projection_(weight|bias)$", name):
-            array = np.concatenate([array[:width] * np.float32(size.head_width**0.5), array[width:]])
-        if re.search("_(projection|hidden|logits)_weight$", name):
-            array = array / root
-        weights[name] = array
-    return weights
-
-
-class PriorNetwork(HybridBlock):
-    """A :class:`Prior` as it is exported, sharing its parameters: its head is called ``logits``."""
-
-    def __init__(self, prior: Prior) -> None:
-        super().__init__(prefix="")
-        self.prior = prior
-
-    def hybrid_forward(self, F, data, label):
-        return F.identity(self.prior(data, label), name="logits")
-
-
-class PriorStep(HybridBlock):
-    """One place of a :class:`Prior` with the keys and values of earlier places, sharing its parameters.
-
-    Inputs: ``before``, ``place``, ``label`` (N,), see :class:`Prior`; ``temperature`` (N, 1), above zero; ``mask`` (N,
-    heads, P + 1), see :func:`masked`; then for each layer keys and values (N, P, head_width). Heads: ``probabilities``
-    (N, K), then for each layer the place's keys and values (N, 1, head_width).
-    """
-
-    def __init__(self, prior: Prior) -> None:
-        super().__init__(prefix="")
-        self.prior = prior
-
-    def hybrid_forward(self, F, before, place, label, temperature, mask, *past):
-        prior, heads = self.prior, []
-        x = prior.embed(F, before, place, label)
-        for number, layer in enumerate(prior.layers):
-            x, keys, values = layer(x, mask, *past[2 * number : 2 * number + 2])
-            heads += [F.identity(keys, name=f"keys{number}"), F.identity(values, name=f"values{number}")]
-        logits = F.broadcast_div(prior.logits(prior.last(x)), temperature)
-        return (F.softmax(logits, axis=-1, name="probabilities"), *heads)
-
-
-def masked(size: PriorSize, rows: int, filled: int) -> np.ndarray:
-    """Return the ``mask`` (rows, heads, P + 1) of a :class:`PriorStep` after ``filled`` places.
-
-    It is 0 for the places that are filled and for the last, the one at hand, and takes the others out.
-    """
-    mask = np.zeros((rows, size.heads, size.places + 1), np.float32)
-    mask[..., filled : size.places] = MASKED
-    return mask

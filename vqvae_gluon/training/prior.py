@@ -11,7 +11,8 @@ from mxnet.gluon import HybridBlock
 from ..data import batches
 from ..data.codes import CodesDataset
 from ..errors import VQVAEError
-from ..nn.prior import Prior, PriorStep
+from ..nn.prior import Prior
+from ..nn.prior_step import PriorStep
 from ..recipes.prior import PriorRecipe
 from ..sampling import sample_codes
 from ..workers import ALONE, Workers

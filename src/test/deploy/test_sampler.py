@@ -21,7 +21,8 @@ from vqvae_gluon.deploy.sampler import Sampler
 from vqvae_gluon.export.prior import _write_graphs
 from vqvae_gluon.model_files.component import codebook_digest
 from vqvae_gluon.model_files.folder import PARAMETERS, STEP, SYMBOL
-from vqvae_gluon.nn.prior import Prior, PriorStep
+from vqvae_gluon.nn.prior import Prior
+from vqvae_gluon.nn.prior_step import PriorStep
 from vqvae_gluon.sampling import FEW, MANY, agree, choose, sample_codes
 
 FIRST_EXPORT, FIRST_PRIOR = (Path(__file__).resolve().parent / name for name in ("first_export", "first_prior"))

@@ -9,7 +9,8 @@ import pytest
 from mxnet import autograd
 
 from vqvae_gluon import VQVAEError
-from vqvae_gluon.nn.prior import Normalization, Prior, PriorNetwork, PriorStep, fold_scales, masked
+from vqvae_gluon.nn.prior import Normalization, Prior
+from vqvae_gluon.nn.prior_step import PriorNetwork, PriorStep, fold_scales, masked
 
 K = 6
 GRIDS = [(7, 7), (1, 1), (1, 5), (5, 1), (3, 4)]
