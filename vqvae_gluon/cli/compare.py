@@ -51,7 +51,8 @@ def run(options: argparse.Namespace) -> None:
 
     from ..data import load_dataset
     from ..runtime import parse_contexts
-    from ..training.compare import Comparison, check_comparable, format_table, summarize, summarize_classes
+    from ..training.compare import Comparison, check_comparable
+    from ..training.results import format_table, summarize, summarize_classes
 
     contexts = parse_contexts(options.ctx)
     check_comparable(recipes, options.seeds)

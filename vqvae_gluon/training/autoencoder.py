@@ -12,17 +12,17 @@ from ..data import Dataset, Images, batches, to_bytes, to_unit
 from ..data.dataset import ahead, channel_means, read
 from ..data.order import in_batches
 from ..errors import VQVAEError
-from ..evaluation.metrics import CodeCounts, codes_used, perplexity
 from ..model_zoo import get_model
 from ..nn import VQVAE, CodebookAverages
 from ..nn.averages import as_vectors
 from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
+from .epoch_meter import EpochMeter
 from .kind import Kind
 from .kmeans import kmeans, vectors_needed
 from .loop import Loop
-from .loss import Objective, Part
+from .loss import Objective
 from .optimizer import build_trainer, check_batches
 
 AUTOENCODER = Kind(
@@ -90,53 +90,6 @@ class Training(Loop):
     def objective(self) -> Objective:
         """The model and its loss."""
         return self.trained.objective
-
-
-class EpochMeter:
-    """Sums loss terms and counts codes over an epoch."""
-
-    def __init__(self, num_embeddings: int, image_numbers: int, workers: Workers = ALONE) -> None:
-        self._workers = workers
-        self._codes = CodeCounts(num_embeddings)
-        self._image_numbers = image_numbers
-        self._sums = np.zeros(4)
-        self.images = 0
-
-    def update(self, parts: Sequence[Part]) -> None:
-        """Add a batch, a part for each device; raise FloatingPointError for figures that are not finite."""
-        for part in parts:
-            figures = part.figures.asnumpy()
-            if not np.isfinite(figures).all():
-                raise FloatingPointError
-            self._sums += figures.sum(axis=1, dtype=np.float64)
-            self._codes.update(part.codes.asnumpy())
-            self.images += figures.shape[1]
-
-    def summary(self) -> Dict[str, float]:
-        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used, over all workers."""
-        return self._means(*self._workers.sum(self._sums, self._codes.counts, np.array(self.images)))
-
-    def _means(self, sums: np.ndarray, counts: np.ndarray, images: np.ndarray) -> Dict[str, float]:
-        reconstruction, commitment, codebook, squared_error = (float(mean) for mean in sums / images)
-        return {
-            "reconstruction": reconstruction,
-            "commitment": commitment,
-            "codebook": codebook,
-            "mse": squared_error / self._image_numbers,
-            "perplexity": perplexity(counts),
-            "codes_used": codes_used(counts),
-        }
-
-    def progress(self) -> Dict[str, str]:
-        """Return the means of this worker in short, without the MSE."""
-        summary = self._means(self._sums, self._codes.counts, np.array(self.images))
-        return {
-            "rec": f"{summary['reconstruction']:.3f}",
-            "commit": f"{summary['commitment']:.4f}",
-            "codebook": f"{summary['codebook']:.4f}",
-            "perplexity": f"{summary['perplexity']:.1f}",
-            "codes": f"{summary['codes_used']}",
-        }
 
 
 class Autoencoder:

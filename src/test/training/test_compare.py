@@ -11,15 +11,8 @@ from conftest import random_images, run_python
 from vqvae_gluon import VQVAEError, write_png
 from vqvae_gluon.data import Dataset, Split
 from vqvae_gluon.training.autoencoder import Autoencoder
-from vqvae_gluon.training.compare import (
-    FIGURES,
-    Clock,
-    Comparison,
-    Result,
-    format_table,
-    summarize,
-    summarize_classes,
-)
+from vqvae_gluon.training.compare import Clock, Comparison
+from vqvae_gluon.training.results import FIGURES, Result, format_table, summarize, summarize_classes
 
 
 @pytest.fixture
