@@ -155,7 +155,7 @@ def test_a_prior_of_another_codebook_is_dropped(finished_run, copied_run, pictur
     other = autoencoder(tmp_path / "other", picture_classes, seed=1)
     for name in ("checkpoints", "recipe.json", "metrics.csv"):
         shutil.rmtree(copied_run / name) if (copied_run / name).is_dir() else (copied_run / name).unlink()
-        (shutil.copytree if (other / name).is_dir() else shutil.copied_run)(other / name, copied_run / name)
+        (shutil.copytree if (other / name).is_dir() else shutil.copy)(other / name, copied_run / name)
     manifest = export_run(copied_run)
     assert "prior" not in manifest and "prior" not in manifest["components"]
     assert manifest["files"] == all_digests(copied_run) and not (copied_run / "model" / PRIOR).exists()
