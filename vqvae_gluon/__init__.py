@@ -7,9 +7,9 @@ import os
 
 __version__ = "0.2.0"
 
-# MXNet copies large arrays by OpenMP in the thread that asks for them. That thread then has a team of its own beside the
-# engine's, more threads than cores; from then on libgomp lets all of them sleep after each operator instead of waiting
-# awake, and training small batches takes 1.7 times as long. MXNet reads this at its first copy.
+# MXNet copies large arrays by OpenMP in the thread that asks for them. That thread then has a team of its own beside
+# the engine's, more threads than cores; from then on libgomp lets all of them sleep after each operator instead of
+# waiting awake, and training small batches takes 1.7 times as long. MXNet reads this at its first copy.
 os.environ.setdefault("MXNET_CPU_PARALLEL_SIZE", str(2**31 - 1))
 
 _HOMES = {

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union
 
 import mxnet as mx
+import numpy as np
 from mxnet.gluon import HybridBlock
 
 from .emadl import OWN_PROJECT, Texts
@@ -261,6 +262,15 @@ def get_model(
     model = _build(name, {**_trained_settings(folder, name), **kwargs})
     load_parameters(model, folder, ctx)
     return model
+
+
+def get_weights(root: Union[str, Path]) -> Dict[str, np.ndarray]:
+    """Return the trained parameters, by name, of the model in a run or a model folder.
+
+    Raises VQVAEError for missing or damaged files.
+    """
+    folder = find_model(root)
+    return {**folder.load(folder.encoder).weights, **folder.load(folder.decoder).weights}
 
 
 def _build(name: str, settings: Dict[str, Any]) -> VQVAE:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..deploy.predictor import Predictor
     from ..recipes.autoencoder import Recipe
     from ..recipes.settings import Settings
+    from ..training.events import Events
     from ..training.loop import Loop
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
@@ -73,9 +74,12 @@ def add_settings(
     for field in _flags(recipe_class):
         kind = _kind(field)
         listed = choices.get(field.name)
-        shape = {"choices": listed} if listed else {"metavar": _metavar(kind)}
+        if field.type is bool:
+            shape = {"action": "store_const", "const": True}
+        else:
+            shape = {"type": kind, **({"choices": listed} if listed else {"metavar": _metavar(kind)})}
         flag = "--" + field.name.replace("_", "-")
-        group.add_argument(flag, dest=field.name, type=kind, help=field.metadata["help"], **shape)
+        group.add_argument(flag, dest=field.name, help=field.metadata["help"], **shape)
 
 
 def with_flags(recipe: AnyRecipe, options: argparse.Namespace) -> AnyRecipe:
@@ -118,7 +122,8 @@ def train_and_export(
     if not training.workers.first:
         training.run()
         return None
-    manifest = find_export() if training.finished else None
+    as_planned = training.planned == training.recipe.num_epoch
+    manifest = find_export() if training.finished and as_planned else None
     if manifest:
         print_text(f"{folder}: all {training.recipe.num_epoch} epochs are trained and exported already")
         return manifest
@@ -164,6 +169,25 @@ def add_memory(command: argparse.ArgumentParser) -> None:
         help="hold the images in memory if they take at most so many GiB, else read them while they are needed; the "
         "numbers are the same (default: %(default)g)",
     )
+
+
+def add_tensorboard(command: argparse.ArgumentParser) -> None:
+    """Add the flag of :func:`events`."""
+    command.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write figures, pictures and how often each code is used to tensorboard/, beside metrics.csv, after each "
+        "epoch; give it again with --resume. What is trained is the same (needs the package tensorboard)",
+    )
+
+
+def events(options: argparse.Namespace) -> "Optional[Events]":
+    """Return what writes for TensorBoard, if ``--tensorboard`` is given; raise VQVAEError if it is not installed."""
+    if not options.tensorboard:
+        return None
+    from ..training.events import Events
+
+    return Events()
 
 
 def predictor(options: argparse.Namespace) -> "Predictor":
@@ -215,8 +239,14 @@ def _flags(recipe_class: "Type[Settings]") -> List[dataclasses.Field]:
 
 
 def _kind(field: dataclasses.Field) -> Callable[[str], Any]:
-    kind = float if field.type == Optional[float] else field.type
+    kind = {Optional[float]: float, bool: _truth}.get(field.type, field.type)
     return {"image_size": _size, "blocks": _counts}.get(field.name, kind)
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
 
 
 def _size(text: str) -> Tuple[int, int]:

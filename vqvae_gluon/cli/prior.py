@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Dict
 
 from ..background import parse_background
 from ..errors import VQVAEError
-from .common import DATA_HELP, add_memory, add_settings, print_text, read_settings, train_and_export
+from .common import (
+    DATA_HELP,
+    add_memory,
+    add_settings,
+    add_tensorboard,
+    events,
+    print_text,
+    read_settings,
+    train_and_export,
+)
 
 if TYPE_CHECKING:
     from ..recipes.prior import PriorRecipe
@@ -32,9 +41,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     prior.add_argument("--data", help=DATA_HELP)
     prior.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
-    prior.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN/prior, if any")
+    prior.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the newest checkpoint in RUN/prior, if any; --num-epoch may then ask for more epochs "
+        "than before",
+    )
     prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     add_memory(prior)
+    add_tensorboard(prior)
     prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     prior.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     add_settings(prior, PriorRecipe, PRIOR_CHOICES)
@@ -61,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
     from ..workers import join
 
     contexts = parse_contexts(options.ctx)
+    told = events(options)
     workers = join()
     model = find_model(options.folder)
     run_folder = model.path.parent
@@ -77,8 +93,8 @@ def run(options: argparse.Namespace) -> None:
     trained = CodePrior(
         recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights, workers
     )
-    training = Loop(trained, run_folder / FOLDER, options.resume)
-    again = ["vqvae", "prior", str(options.folder), "--resume"]
+    training = Loop(trained, run_folder / FOLDER, options.resume, told)
+    again = ["vqvae", "prior", str(options.folder), "--resume", *(["--tensorboard"] if told else [])]
     steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))
     manifest = train_and_export(training, again, *steps)
     if manifest:

@@ -8,6 +8,8 @@ from ..errors import VQVAEError
 from .common import (
     add_memory,
     add_settings,
+    add_tensorboard,
+    events,
     print_manifest,
     print_text,
     read_recipe,
@@ -39,9 +41,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="FOLDER",
         help="train the EMADL project in this folder, as its .conf says; with --recipe, as that recipe says",
     )
-    train.add_argument("--resume", action="store_true", help="go on after the newest checkpoint in RUN, if any")
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the newest checkpoint in RUN, if any; --num-epoch may then ask for more epochs than before",
+    )
     train.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     add_memory(train)
+    add_tensorboard(train)
     train.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
     train.add_argument("--print-recipe", action="store_true", help="print the settings as JSON and stop")
     add_settings(train, Recipe, CHOICES)
@@ -58,15 +65,19 @@ def run(options: argparse.Namespace) -> None:
 
     from ..data import load_dataset
     from ..export.run import export_run, find_export
+    from ..model_zoo import get_weights
     from ..runtime import parse_contexts
     from ..training.autoencoder import Training
     from ..workers import join
 
     contexts = parse_contexts(options.ctx or context)
+    told = events(options)
     workers = join()
+    if recipe.init_from and not options.resume:
+        get_weights(recipe.init_from)  # what is wrong with it is told before images are read
     dataset = load_dataset(**recipe.data_settings(), memory=options.memory)
-    training = Training(recipe, dataset, folder, contexts, options.resume, workers)
-    again = ["vqvae", "train", "--output", str(folder), "--resume"]
+    training = Training(recipe, dataset, folder, contexts, options.resume, workers, told)
+    again = ["vqvae", "train", "--output", str(folder), "--resume", *(["--tensorboard"] if told else [])]
     manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))
     if manifest:
         print_manifest(manifest, folder, options.json)

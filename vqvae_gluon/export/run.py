@@ -118,7 +118,7 @@ def describe_training(best: Checkpoint, last: Checkpoint) -> Dict[str, Any]:
         "metrics": best.rows[best.epoch],
         "last_epoch": last.epoch,
         "last_metrics": last.rows[last.epoch],
-        "recipe": json.loads(best.recipe.to_json()),
+        "recipe": json.loads(last.recipe.to_json()),  # of a training that was made longer, the newest
         "data_fingerprint": best.data_fingerprint,
     }
 

@@ -41,6 +41,12 @@ class Component(NamedTuple):
         return {name.partition(":")[2]: array for name, array in self.parameters.items()}
 
     @property
+    def weights(self) -> Dict[str, np.ndarray]:
+        """The parameters that were trained, by name: those of ``arrays`` that export did not compute of others."""
+        about = self.symbol.attr_dict()
+        return {name: array.asnumpy() for name, array in self.arrays.items() if "__lr_mult__" in about.get(name, {})}
+
+    @property
     def codebook(self) -> np.ndarray:
         """The codebook of an encoder, (K, D) float32; raises VQVAEError where there is none."""
         if f"arg:{CODEBOOK}" not in self.parameters:

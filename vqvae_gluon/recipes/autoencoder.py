@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..background import BACKGROUND_HELP, parse_background
 from ..emadl import OWN_PROJECT, Texts
+from ..errors import VQVAEError
 from .settings import Settings, find_recipe, require, setting
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
 _EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0, "clip": 0.0}
 _OPTIONAL = ("width", "blocks", "reduced_width", "stride", "decoder", "decoder_width", "emadl")
 # Left out of the JSON text where nothing was asked for: recipes of earlier versions lack them.
-_LATER = ("stride", "background", "classes", "emadl")
+_LATER = ("stride", "init_from", "freeze_codebook", "background", "classes", "emadl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Recipe(Settings):
     ema_decay: float = setting(0.9, "decay of the codebook's moving averages")
     dead_share: float = setting(0.1, "share of an equal use under which a codebook row is replaced")
     dead_below: float = setting(0.0, "the same as average vectors a batch; the higher of the two counts")
+    freeze_codebook: bool = setting(False, "with init_from: the codebook keeps its rows while all else learns")
     beta: float = setting(0.25, "weight of the commitment loss")
     reconstruction_loss: str = setting("mse", "squared error or cross-entropy of the numbers of an image")
     reduction: str = setting("mean", "what becomes of the errors of an image's numbers: their mean, or EMADL's sum")
@@ -66,6 +68,7 @@ class Recipe(Settings):
         2.0, "shorten gradients that are longer than so many times their usual length to that; 0: none"
     )
     learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
+    init_from: str = setting("", "a run or model folder whose model is the start of this one, its codebook included")
     initializer: str = setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
     output_bias: str = setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
     batch_size: int = setting(32, "images an update")
@@ -105,6 +108,11 @@ class Recipe(Settings):
         require(self.stride in (0, 4, 8, 16), "stride", self.stride, "4, 8 or 16")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "in [0, 1)")
         require(0 <= self.dead_share < 1, "dead_share", self.dead_share, "in [0, 1)")
+        if self.freeze_codebook and not self.init_from:
+            raise VQVAEError(
+                "freeze_codebook was given without init_from: rows drawn at random would stay what they are; "
+                "give the run whose codebook is kept"
+            )
         require(self.dead_below >= 0, "dead_below", self.dead_below, "0 or more")
         require(0 <= self.beta < float("inf"), "beta", self.beta, "0 or more")
         require(0 <= (self.learning_rate or 0) < float("inf"), "learning_rate", self.learning_rate, "0 or more")

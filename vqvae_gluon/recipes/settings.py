@@ -23,7 +23,7 @@ def require(holds: bool, name: str, value: Any, expected: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Fields of type str, int, float, Optional[float], Tuple[int, ...] or Dict[str, str], each a :func:`setting`.
+    """Fields of type str, bool, int, float, Optional[float], Tuple[int, ...] or Dict[str, str], each a :func:`setting`.
 
     Raises VQVAEError, naming the setting, for a value of the wrong type.
     """
@@ -65,7 +65,7 @@ class Settings:
         tuples = {
             name: tuple(value)
             for name, value in settings.items()
-            if isinstance(value, list) and fields[name].type not in (str, int, float, Optional[float])
+            if isinstance(value, list) and fields[name].type not in (str, bool, int, float, Optional[float])
         }
         return cls(**{**settings, **tuples})
 
@@ -104,8 +104,8 @@ def find_recipe(recipes: Dict[str, Callable[[], Self]], name: str) -> Self:
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
     numbers = (int,) if field.type is int else (int, float)
-    if field.type is str:
-        fits = isinstance(value, str)
+    if field.type in (str, bool):
+        fits = isinstance(value, field.type)
     elif field.type == Optional[float] and value is None:
         fits = True
     elif field.type in (int, float, Optional[float]):
@@ -115,7 +115,7 @@ def _check_type(field: dataclasses.Field, value: Any) -> None:
     else:
         fits = isinstance(value, tuple) and all(isinstance(side, int) for side in value)
     if not fits:
-        kinds = {str: "str", int: "int", float: "float", Optional[float]: "float or null"}
+        kinds = {str: "str", bool: "bool", int: "int", float: "float", Optional[float]: "float or null"}
         kinds[Dict[str, str]] = "object of texts"
         kind = kinds.get(field.type, "list of integers")
         raise VQVAEError(f"{field.name} was given as {value!r}: it must be of type {kind}")

@@ -12,15 +12,17 @@ from ..data import Dataset, Images, batches, to_bytes, to_unit
 from ..data.dataset import ahead, channel_means, read
 from ..data.order import in_batches
 from ..errors import VQVAEError
-from ..model_zoo import get_model
+from ..model_zoo import get_model, get_weights
 from ..nn import VQVAE, CodebookAverages
 from ..nn.averages import as_vectors
 from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
+from .checkpoint import start_from
 from .epoch_meter import EpochMeter
+from .events import Events
 from .kind import Kind
-from .kmeans import kmeans, vectors_needed
+from .kmeans import count_nearest, kmeans, vectors_needed
 from .loop import Loop
 from .loss import Objective
 from .optimizer import build_trainer, check_batches
@@ -53,9 +55,11 @@ class Training(Loop):
     ctx : list of mx.Context
         Each batch is divided among these devices.
     resume : bool
-        Go on after the newest checkpoint.
+        Go on after the newest checkpoint, with the same recipe or another ``num_epoch``, see :class:`Loop`.
     workers : Workers
         Those who train together, each with a share of every batch.
+    events : Events, optional
+        Are told each epoch, for TensorBoard.
 
     Raises
     ------
@@ -73,8 +77,9 @@ class Training(Loop):
         ctx: Sequence[mx.Context] = (mx.cpu(),),
         resume: bool = False,
         workers: Workers = ALONE,
+        events: Optional[Events] = None,
     ) -> None:
-        super().__init__(Autoencoder(recipe, dataset, ctx, workers), folder, resume)
+        super().__init__(Autoencoder(recipe, dataset, ctx, workers), folder, resume, events)
 
     @property
     def dataset(self) -> Dataset:
@@ -108,6 +113,7 @@ class Autoencoder:
         self.workers = workers
         self.dataset = dataset
         self.ctx = list(ctx)
+        self.histograms: Dict[str, np.ndarray] = {}
         self._check_data()
         self.fingerprint = dataset.fingerprint()
         self.model = self._build_model()
@@ -131,15 +137,24 @@ class Autoencoder:
         return len(self.dataset.train.images)
 
     def start(self, rng: np.random.RandomState) -> None:
-        """Start a codebook of averages at k-means centres of encoder outputs; worker 0 finds them."""
+        """Take the weights of the recipe's ``init_from``, and let averages start with what encoder outputs say.
+
+        Without ``init_from`` a codebook of averages starts at k-means centres of encoder outputs. Worker 0 finds them.
+        """
+        source = self.recipe.init_from
+        if source:
+            start_from(self.model, get_weights(source), source, "model", "encoder, decoder, channels and codebook")
         if not self.averages:
             return
-        centres, counts = np.zeros_like(self.averages.codebook()), np.zeros(self.recipe.num_embeddings)
+        rows, counts = self.averages.codebook(), np.zeros(self.recipe.num_embeddings)
         if self.workers.first:
             vectors, per_image = self._sample_vectors(rng)
-            centres, counts = kmeans(vectors, self.recipe.num_embeddings, rng)
+            if source:
+                counts = count_nearest(vectors, rows)
+            else:
+                rows, counts = kmeans(vectors, self.recipe.num_embeddings, rng)
             counts *= self.recipe.batch_size * per_image / len(vectors)
-        self.averages.start(self.workers.from_first(centres), self.workers.from_first(counts))
+        self.averages.start(self.workers.from_first(rows), self.workers.from_first(counts))
         self.workers.share_random_state(rng)
 
     def _sample_vectors(self, rng: np.random.RandomState) -> Tuple[np.ndarray, int]:
@@ -178,17 +193,18 @@ class Autoencoder:
             self.averages.step([part.codes for part in parts], [part.z for part in parts], rng)
 
     def measure(self, split: str) -> Dict[str, float]:
-        images = self.dataset.split(split).images
-        return self._measure(images, np.arange(len(images)))
+        images, meter = self.dataset.split(split).images, self.meter()
+        figures = self._measure(images, np.arange(len(images)), meter)
+        self.histograms = {f"{split}_codes": meter.usage}
+        return figures
 
     def measure_classes(self, split: str) -> Dict[str, Dict[str, float]]:
         """Return, for each class with images in a split, their number ``images`` and their metrics."""
         images, labels, names = self.dataset.split(split)
         chosen = {name: np.flatnonzero(labels == number) for number, name in enumerate(names) if number in labels}
-        return {name: {"images": len(of), **self._measure(images, of)} for name, of in chosen.items()}
+        return {name: {"images": len(of), **self._measure(images, of, self.meter())} for name, of in chosen.items()}
 
-    def _measure(self, images: Images, chosen: np.ndarray) -> Dict[str, float]:
-        meter = self.meter()
+    def _measure(self, images: Images, chosen: np.ndarray, meter: EpochMeter) -> Dict[str, float]:
         for batch in read(images, self.workers.in_turn(in_batches(chosen, self._evaluation_batch))):
             meter.update([self.objective(self._to_array(batch))])
         return meter.summary()
@@ -208,6 +224,8 @@ class Autoencoder:
         cause = f"the encoder outruns its codebook: try a higher --beta than {self.recipe.beta:g}"
         if row["validation_perplexity"] < _ALL_ALIKE:
             cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {self._learning_rate:g}"
+        elif self.recipe.freeze_codebook:
+            cause = "it is frozen, and other images than these made it: try without --freeze-codebook"
         elif self.recipe.update == "gradient":
             cause = "rows that no vector chooses get no gradient: try --update ema"
         elif not self.averages.dead_below:
@@ -263,6 +281,8 @@ class Autoencoder:
     def _build_model(self) -> VQVAE:
         recipe = self.recipe
         model = get_model(recipe.model, **recipe.model_settings())
+        if recipe.freeze_codebook:
+            model.quantizer.embeddings.grad_req = "null"
         mx.random.seed(recipe.seed)
         np.random.seed(recipe.seed)  # MXNet's initializers draw from both
         start = {"normal": mx.init.Normal(0.01), "xavier": mx.init.Xavier()}[recipe.initializer]
@@ -273,7 +293,7 @@ class Autoencoder:
 
     def _build_averages(self) -> Optional[CodebookAverages]:
         recipe = self.recipe
-        if recipe.update != "ema":
+        if recipe.update != "ema" or recipe.freeze_codebook:
             return None
         equal_use = recipe.batch_size * math.prod(self.model.codes_shape) / recipe.num_embeddings
         dead_below = max(recipe.dead_below, recipe.dead_share * equal_use)

@@ -103,7 +103,28 @@ def set_weights(model: Block, weights: Dict[str, np.ndarray], path: Path) -> Non
     expected = {name: (parameter.shape, np.dtype(np.float32)) for name, parameter in parameters.items()}
     if expected != {name: (array.shape, array.dtype) for name, array in weights.items()}:
         raise damaged(path)
-    for name, parameter in parameters.items():
+    _put(model, weights)
+
+
+def start_from(model: Block, weights: Dict[str, np.ndarray], source: str, what: str, same: str) -> None:
+    """Put the weights of another model into a new one.
+
+    Raises VQVAEError where they differ in a name or a shape: ``source`` and ``what`` say whose weights they are, and
+    ``same`` what the two must have in common.
+    """
+    here = {name: parameter.shape for name, parameter in model.collect_params().items()}
+    there = {name: array.shape for name, array in weights.items()}
+    for name in (*here, *there):
+        if here.get(name) != there.get(name):
+            shapes = f"{here.get(name, 'missing')} here, {there.get(name, 'missing')} there"
+            raise VQVAEError(
+                f"{source}: its {what} is of another size ({name}: {shapes}); start from one of the same {same}"
+            )
+    _put(model, weights)
+
+
+def _put(model: Block, weights: Dict[str, np.ndarray]) -> None:
+    for name, parameter in model.collect_params().items():
         parameter.set_data(mx.nd.array(weights[name]))
 
 

@@ -20,6 +20,7 @@ from ..nn import VQVAE
 from ..recipes.autoencoder import Recipe
 from .autoencoder import AUTOENCODER, Training
 from .checkpoint import checkpoint_path, load_checkpoint, set_weights
+from .loop import other_settings
 from .loss import total_loss
 from .results import CURVES, Result, format_table
 
@@ -89,6 +90,8 @@ class Comparison:
         recipe = self.recipes[label].replace(seed=seed)
         folder = self.folder / label / f"seed{seed}"
         training = Training(recipe, self.dataset, folder, self.ctx, resume=True)
+        if training.planned != recipe.num_epoch:  # a longer training is none that was as long from the start
+            raise other_settings(folder, [f"num_epoch: {training.planned}, {recipe.num_epoch}"])
         self._clock.skip(label, training.epoch)
         first = training.epoch
         while not training.finished:

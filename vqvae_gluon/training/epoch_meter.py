@@ -17,6 +17,8 @@ class EpochMeter:
         self._image_numbers = image_numbers
         self._sums = np.zeros(4)
         self.images = 0
+        #: How often each code was chosen (K,), over all workers: what the last summary counted.
+        self.usage = self._codes.counts
 
     def update(self, parts: Sequence[Part]) -> None:
         """Add a batch, a part for each device; raise FloatingPointError for figures that are not finite."""
@@ -30,7 +32,8 @@ class EpochMeter:
 
     def summary(self) -> Dict[str, float]:
         """Return means per image of the loss terms, MSE per pixel, perplexity and codes used, over all workers."""
-        return self._means(*self._workers.sum(self._sums, self._codes.counts, np.array(self.images)))
+        sums, self.usage, images = self._workers.sum(self._sums, self._codes.counts, np.array(self.images))
+        return self._means(sums, self.usage, images)
 
     def _means(self, sums: np.ndarray, counts: np.ndarray, images: np.ndarray) -> Dict[str, float]:
         reconstruction, commitment, codebook, squared_error = (float(mean) for mean in sums / images)

@@ -1,4 +1,4 @@
-"""The k-means start of a codebook: in mini-batches, so that thousands of rows take seconds and it can be stopped."""
+"""The start of a codebook: k-means in mini-batches, so that thousands of rows take seconds and it can be stopped."""
 from typing import Tuple
 
 import numpy as np
@@ -52,3 +52,13 @@ def kmeans(vectors: np.ndarray, num_embeddings: int, rng: np.random.RandomState)
             counts += np.bincount(clusters.predict(distinct[chosen]), repeats[chosen], num_embeddings)
             bar.update(len(chosen))
     return clusters.cluster_centers_.astype(np.float32), counts
+
+
+def count_nearest(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return of how many vectors (V, D) each of the rows (K, D) is the nearest, (K,) float64, but at least 1.
+
+    A row of averages whose count is 0 would be the mean of nothing, and move to zero at once.
+    """
+    from scipy.cluster.vq import vq
+
+    return np.maximum(np.bincount(vq(vectors, rows)[0], minlength=len(rows)), 1.0)

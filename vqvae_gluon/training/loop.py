@@ -23,6 +23,7 @@ from .checkpoint import (
     save_checkpoint,
     set_weights,
 )
+from .events import Events
 from .history import History
 from .optimizer import optimizer_state, restore_optimizer
 from .trained import Trained
@@ -40,15 +41,20 @@ class Loop:
     folder : path
         A new folder or, with ``resume``, that of an interrupted training with the same recipe.
     resume : bool
-        Go on after the newest checkpoint.
+        Go on after the newest checkpoint. The recipe may have another ``num_epoch`` than the folder's, but none below
+        what is trained: the schedule of the learning rate is then that of so many epochs, from where it goes on.
+    events : Events, optional
+        Are told each epoch, for TensorBoard.
 
     Raises
     ------
     VQVAEError
-        If the folder is taken, or belongs to another recipe or other data.
+        If the folder is taken, or belongs to another recipe or other data, or if more epochs are trained already.
     """
 
-    def __init__(self, trained: Trained, folder: Path, resume: bool = False) -> None:
+    def __init__(
+        self, trained: Trained, folder: Path, resume: bool = False, events: Optional[Events] = None
+    ) -> None:
         self.trained = trained
         self.recipe = trained.recipe
         self.model = trained.model
@@ -56,8 +62,11 @@ class Loop:
         self.averages = trained.averages
         self.workers = trained.trainer.workers
         self.folder = Path(folder)
+        self.events = events
         self.history = History(trained.kind)
         self.epoch = 0
+        #: How many epochs the folder's recipe asks for: the recipe's own number, or an earlier one until :meth:`run`.
+        self.planned: int = self.recipe.num_epoch
         #: How long each epoch of this process trained; left out of the history, which a clock must not change.
         self.epoch_seconds: List[float] = []
         self._unsaved: Optional[Checkpoint] = None
@@ -66,6 +75,11 @@ class Loop:
         newest = list_checkpoints(self.folder)[-1:]
         if newest:
             self._restore(checkpoint_path(self.folder, newest[0]))
+        if self.epoch > self.recipe.num_epoch:
+            raise VQVAEError(
+                f"{self.folder}: {self.epoch} epochs are trained already: num_epoch was given as "
+                f"{self.recipe.num_epoch}; give at least {self.epoch}"
+            )
         self.workers.agree(
             settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_go_on_at=str(self.epoch)
         )
@@ -90,6 +104,7 @@ class Loop:
         with locked(self.folder):
             for path in _leftovers(self.folder):
                 path.unlink()
+            self._change_length()
             try:
                 self._run_until(last)
             except KeyboardInterrupt:
@@ -97,9 +112,26 @@ class Loop:
                     self._save()
                 raise
             finally:
+                if self.events:
+                    self.events.close()
                 if self._made_folder:
                     with contextlib.suppress(OSError):
                         self.folder.rmdir()  # if nothing came of it
+
+    def _change_length(self) -> None:
+        """Where the recipe has another number of epochs than the folder's, let the folder have it, and say so."""
+        if self.planned == self.recipe.num_epoch:
+            return
+        write_bytes(self.folder / "recipe.json", self.recipe.to_json().encode())
+        if self.epoch and not self.finished:
+            before = self.history.rows[-1]["learning_rate"]
+            with printing():
+                tqdm.write(
+                    f"{self.folder}: {self.recipe.num_epoch} epochs instead of {self.planned}; the learning rate goes "
+                    f"on as in a training of so many: {self.trainer.learning_rate:.3g} at the start of epoch "
+                    f"{self.epoch}, after {before:.3g} at that of epoch {self.epoch - 1}"
+                )
+        self.planned = self.recipe.num_epoch
 
     def _run_until(self, last: int) -> None:
         while self.epoch < last:
@@ -182,6 +214,10 @@ class Loop:
         if due:
             self.trained.draw_loss(self.folder / "loss_graph.png", self.history.rows, best_epoch)
         self.history.write_csv(self.folder / "metrics.csv")
+        if self.events:
+            drawn = self.trained.pictures(self._unsaved.epoch) if best or due else []
+            pictures = [self.folder / name for name in drawn if (self.folder / name).exists()]
+            self.events.write(self.folder, self.history.rows, pictures, self.trained.histograms)
         # The checkpoint comes last: a training killed before it does the epoch again, and everything above with it.
         if best or due:
             self._save()
@@ -258,12 +294,18 @@ class Loop:
         if not resume:
             raise VQVAEError(f"{self.folder}: holds a training already; add --resume or choose another folder")
         there = self.trained.kind.recipe.from_json(read_bytes(path).decode(), str(path))
-        differences = there.differences(self.recipe)
+        differences = there.replace(num_epoch=self.recipe.num_epoch).differences(self.recipe)
         if differences:
-            raise VQVAEError(
-                f"{self.folder}: was trained with other settings ({'; '.join(differences)}: "
-                "there, now); resume with the same or choose another folder"
-            )
+            raise other_settings(self.folder, differences)
+        self.planned = there.num_epoch
+
+
+def other_settings(folder: Path, differences: List[str]) -> VQVAEError:
+    """Return the error for a folder whose training has other settings, each 'name: there, now'."""
+    return VQVAEError(
+        f"{folder}: was trained with other settings ({'; '.join(differences)}: there, now); "
+        "resume with the same or choose another folder"
+    )
 
 
 def _leftovers(folder: Path) -> List[Path]:

@@ -10,12 +10,13 @@ from mxnet.gluon import HybridBlock
 
 from ..data import batches
 from ..data.codes import CodesDataset
-from ..errors import VQVAEError
+from ..evaluation.metrics import CodeCounts
 from ..nn.prior import Prior
 from ..nn.prior_step import PriorStep
 from ..recipes.prior import PriorRecipe
 from ..sampling import sample_codes
 from ..workers import ALONE, Workers
+from .checkpoint import start_from
 from .kind import Kind
 from .optimizer import build_trainer, check_batches
 
@@ -121,6 +122,7 @@ class CodePrior:
         self.dataset = dataset
         self.ctx = list(ctx)
         self.fingerprint = self.dataset.fingerprint()
+        self.histograms: Dict[str, np.ndarray] = {}
         self._decode, self._weights = decode, weights
         self._no_class = len(self.dataset.classes)
         check_batches(self.examples, recipe.batch_size, len(self.ctx), workers)
@@ -149,14 +151,7 @@ class CodePrior:
         ways = 1 + len(self.dataset.moved)
         if label.name in weights:
             weights[label.name] = np.tile(weights[label.name], (ways, 1))
-        for name, parameter in self.model.collect_params().items():
-            if name not in weights or weights[name].shape != parameter.shape:
-                there = f"{weights[name].shape} there" if name in weights else "missing there"
-                raise VQVAEError(
-                    f"{self.recipe.init_from}: its prior is of another size ({name}: {parameter.shape} here, {there}); "
-                    "start from one of the same width, layers, heads, classes and codes"
-                )
-            parameter.set_data(mx.nd.array(weights[name]))
+        start_from(self.model, weights, self.recipe.init_from, "prior", "width, layers, heads, classes and codes")
 
     def meter(self) -> BitsMeter:
         return BitsMeter(self.workers)
@@ -192,6 +187,7 @@ class CodePrior:
         return codes, labels + ways * (self._no_class + 1)
 
     def measure(self, split: str) -> Dict[str, float]:
+        self.histograms = {}
         meter = self.meter()
         codes, labels = self.dataset.split(split)
         without = np.full_like(labels, self._no_class)
@@ -228,12 +224,17 @@ class CodePrior:
         def run(inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
             return [head.asnumpy() for head in step(*(mx.nd.array(value, ctx=self.ctx[0]) for value in inputs))]
 
+        usage = CodeCounts(self.dataset.num_embeddings)
         for index, name in enumerate(self.pictures(epoch)):
             rng = np.random.RandomState([self.recipe.seed, index])
             random = rng.random_sample((len(labels), self.model.size.places))
-            images = self._decode(sample_codes(run, self.model.size, labels, random))
+            codes = sample_codes(run, self.model.size, labels, random)
+            usage.update(codes)
+            images = self._decode(codes)
             titles = self.dataset.classes or ("samples",)
             draw_rows(folder / name, list(zip(titles, np.split(images, rows))))
+        if self._decode:
+            self.histograms["sampled_codes"] = usage.counts
 
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
         from ..evaluation.plots import draw_loss

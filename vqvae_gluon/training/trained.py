@@ -38,7 +38,8 @@ class Trained(Protocol):
     The settings that the loop itself reads from ``recipe`` are ``seed``, ``num_epoch``, ``epoch_passes``,
     ``batch_size``, ``checkpoint_period`` and ``training_metrics``. ``fingerprint`` tells one data set from another,
     ``examples`` counts those of the training split and ``unit`` names them in the plural. The ``trainer`` is one of
-    :func:`build_trainer`, of the parameters of ``model``.
+    :func:`build_trainer`, of the parameters of ``model``. ``histograms`` are counts (K,) by name, of what the last
+    :meth:`measure` met and, if it came later, the last :meth:`draw`; only events show them.
 
     All randomness must be drawn from the ``rng`` of an epoch or from MXNet, which the loop seeds for each epoch: then
     a resumed training is the uninterrupted one bit for bit. :meth:`step` and :meth:`measure` raise FloatingPointError
@@ -53,6 +54,7 @@ class Trained(Protocol):
     model: Block
     trainer: "Trainer"
     averages: Optional[Averages]
+    histograms: Dict[str, np.ndarray]
 
     def start(self, rng: np.random.RandomState) -> None:
         """Do what comes once, before the first epoch."""
@@ -76,7 +78,7 @@ class Trained(Protocol):
         """Return in one line what is wrong with an epoch that went through, its likely cause and what to try, or ''."""
 
     def pictures(self, epoch: int) -> List[str]:
-        """Return the names of the pictures that :meth:`draw` may make."""
+        """Return the names of the pictures that :meth:`draw` may make, PNG files ``<what>_epoch<epoch>...``."""
 
     def draw(self, folder: Path, epoch: int) -> None:
         """Draw what the epoch that has just ended can do into a folder."""

@@ -36,6 +36,14 @@ def test_stride_is_written_where_it_is_asked_for():
         assert changed.differences(recipe) == [f"stride: {stride}, 0"]
 
 
+def test_a_start_from_another_model_is_written_where_it_is_asked_for():
+    recipe = get_recipe("ema")
+    assert "init_from" not in recipe.to_json() and "freeze_codebook" not in recipe.to_json()
+    changed = recipe.replace(init_from="runs/first", freeze_codebook=True)
+    assert Recipe.from_json(changed.to_json()) == changed and changed.model_settings() == recipe.model_settings()
+    assert changed.differences(recipe) == ["freeze_codebook: True, False", "init_from: 'runs/first', ''"]
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [
@@ -63,6 +71,9 @@ def test_stride_is_written_where_it_is_asked_for():
         ({"stride": 5}, "stride was given as 5: it must be 4, 8 or 16"),
         ({"stride": -4}, "stride was given as -4: it must be 0 or more"),
         ({"stride": 8.0}, "stride was given as 8.0: it must be of type int"),
+        ({"init_from": 3}, "init_from was given as 3: it must be of type str"),
+        ({"freeze_codebook": 1, "init_from": "run"}, "freeze_codebook was given as 1: it must be of type bool"),
+        ({"freeze_codebook": True}, "freeze_codebook was given without init_from: rows drawn at random would stay"),
         ({"mixed_sizes": "crop"}, "mixed_sizes 'crop' is unknown: choose one of refuse, stretch"),
         ({"seed": -1}, "seed was given as -1"),
     ],

@@ -145,6 +145,20 @@ def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(small_recipe, sma
     assert first.updates == second.updates == 4 * 7
 
 
+def test_a_longer_training_at_a_constant_rate_is_one_that_was_as_long_from_the_start(
+    small_recipe, small_dataset, tmp_path
+):
+    recipe = small_recipe.replace(learning_rate_schedule="constant", warm_up=0)
+    whole = Training(recipe, small_dataset, tmp_path / "whole")
+    whole.run()
+    Training(recipe.replace(num_epoch=2), small_dataset, tmp_path / "parts").run()
+    longer = Training(recipe, small_dataset, tmp_path / "parts", resume=True)
+    longer.run()
+    assert_same_bits(weights(whole), weights(longer))
+    for name in ("metrics.csv", "recipe.json", "loss_graph.png"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+
+
 def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, small_dataset, tmp_path):
     recipe = small_recipe.replace(learning_rate=1e-9)  # the first epoch stays the best: no extra checkpoint
     whole = Training(recipe, small_dataset, tmp_path / "whole")

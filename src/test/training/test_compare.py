@@ -73,6 +73,15 @@ def test_interrupted_comparison_goes_on_to_the_same_results(recipes, small_datas
     assert (tmp_path / "stopped" / "curves.png").read_bytes() == (tmp_path / "whole" / "curves.png").read_bytes()
 
 
+def test_a_comparison_is_not_made_longer(recipes, small_dataset, tmp_path):
+    Comparison(recipes, (0,), small_dataset, tmp_path).run()
+    epochs = recipes["narrow"].num_epoch
+    longer = {label: recipe.replace(num_epoch=epochs + 1) for label, recipe in recipes.items()}
+    message = rf"narrow/seed0: was trained with other settings \(num_epoch: {epochs}, {epochs + 1}: there, now\)"
+    with pytest.raises(VQVAEError, match=message):
+        Comparison(longer, (0,), small_dataset, tmp_path).run()
+
+
 def test_training_metrics_of_predictions(recipes, small_dataset, tmp_path):
     recipe = recipes["narrow"].replace(training_metrics="prediction", epoch_passes=2)
     (result,) = Comparison({"one": recipe}, (0,), small_dataset, tmp_path).run()

@@ -178,6 +178,68 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path):
     assert all(whole[name] == other[name] for name in whole if not name.endswith(".npz"))  # archives hold the time
 
 
+def test_a_longer_training_follows_the_schedule_of_its_length(tmp_path, capsys):
+    loop(tmp_path / "long", num_epoch=9).run()
+    rates = [row["learning_rate"] for row in loop(tmp_path / "long", resume=True, num_epoch=9).history.rows]
+    loop(tmp_path / "run", num_epoch=4).run()
+    capsys.readouterr()
+    longer = loop(tmp_path / "run", resume=True, num_epoch=9)
+    assert not longer.finished and LineRecipe.from_json((tmp_path / "run" / "recipe.json").read_text()).num_epoch == 4
+    before = longer.history.rows[3]["learning_rate"]
+    longer.run()
+    assert [row["learning_rate"] for row in longer.history.rows[4:]] == rates[4:] and rates[4] > before
+    assert longer.trainer.optimizer.num_update == 9 * 3
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"{tmp_path}/run: 9 epochs instead of 4; the learning rate goes on as in a training of so many: "
+        f"{rates[4]:.3g} at the start of epoch 4, after {before:.3g} at that of epoch 3"
+    )
+    again = loop(tmp_path / "run", resume=True, num_epoch=9)
+    assert again.finished and again.planned == 9 and again.recipe.to_json() == longer.recipe.to_json()
+
+
+@pytest.mark.parametrize("trained", [3, 4])  # of the four that were planned
+def test_a_longer_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path, capsys, trained):
+    for name in ("whole", "stopped"):
+        loop(tmp_path / name, num_epoch=4, checkpoint_period=1).run(trained)
+    loop(tmp_path / "whole", resume=True, num_epoch=9, checkpoint_period=1).run()
+    stopped = loop(tmp_path / "stopped", resume=True, num_epoch=9, checkpoint_period=1)
+    stopped.trained.step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    assert LineRecipe.from_json((tmp_path / "stopped" / "recipe.json").read_text()).num_epoch == 9
+    loop(tmp_path / "stopped", resume=True, num_epoch=9, checkpoint_period=1).run(2)
+    capsys.readouterr()
+    loop(tmp_path / "stopped", resume=True, num_epoch=9, checkpoint_period=1).run()
+    assert "instead of" not in capsys.readouterr().out
+    whole, other = files(tmp_path / "whole"), files(tmp_path / "stopped")
+    assert whole.keys() == other.keys()
+    assert all(whole[name] == other[name] for name in whole if not name.endswith(".npz"))
+    first, second = (load_checkpoint(checkpoint_path(tmp_path / name, 8), LINE) for name in ("whole", "stopped"))
+    for name, array in {**first.weights, **first.optimizer}.items():
+        np.testing.assert_array_equal(array, {**second.weights, **second.optimizer}[name], err_msg=name)
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_training_may_end_earlier_but_not_before_what_is_trained(tmp_path):
+    loop(tmp_path / "run", num_epoch=9, checkpoint_period=1).run(3)
+    before = files(tmp_path / "run")
+    with pytest.raises(VQVAEError) as caught:
+        loop(tmp_path / "run", resume=True, num_epoch=2, checkpoint_period=1)
+    assert str(caught.value) == (
+        f"{tmp_path}/run: 3 epochs are trained already: num_epoch was given as 2; give at least 3"
+    )
+    with pytest.raises(VQVAEError, match=r"other settings \(seed: 3, 4: there, now\)"):
+        loop(tmp_path / "run", resume=True, num_epoch=12, checkpoint_period=1, seed=4)
+    assert files(tmp_path / "run") == before
+    shorter = loop(tmp_path / "run", resume=True, num_epoch=3, checkpoint_period=1)
+    shorter.run()
+    assert shorter.finished
+    assert LineRecipe.from_json((tmp_path / "run" / "recipe.json").read_text()).num_epoch == 3
+
+
 def test_the_best_and_the_last_epoch_are_kept(tmp_path):
     run = loop(tmp_path / "run")
     errors = iter([5.0, 2.0, 4.0, 2.0, 3.0, 6.0])
@@ -236,7 +298,7 @@ def test_another_kind_of_training_is_refused(small_recipe, small_dataset, tmp_pa
         loop(tmp_path / "autoencoder", resume=True)
 
 
-SERVES_ALL = {"loop", "trained", "kind", "checkpoint", "history", "optimizer"}
+SERVES_ALL = {"loop", "trained", "kind", "checkpoint", "events", "history", "optimizer"}
 
 
 @pytest.mark.parametrize("name", [*sorted(SERVES_ALL), "../recipes/settings"])

@@ -92,8 +92,9 @@ def test_two_workers_make_the_prior_that_one_process_makes(prior_run, tmp_path):
     # Dropout is drawn by each worker for its own share: only without it do the two make the same. And Adam makes steps
     # of what is nothing but rounding: the bias of attention's keys has no effect, and so no gradient.
     settings = [*SMALL_PRIOR, "--dropout", "0", "--optimizer", "sgd", "--learning-rate", "0.01"]
-    result = launch("prior", tmp_path / "two", *settings)
+    result = launch("prior", tmp_path / "two", *settings, "--tensorboard")
     assert result.stdout.count(b"exported epoch") == 1
+    assert len(list((tmp_path / "two" / "prior" / "tensorboard").iterdir())) == 1
     alone = run_python("prior", tmp_path / "one", *settings)
     assert alone.returncode == 0, alone.stderr
     assert_alike(*(newest(tmp_path / name / "prior", PRIOR) for name in ("one", "two")))

@@ -1,0 +1,104 @@
+"""What a training tells TensorBoard while it runs, written by TensorBoard's own writer; nothing here reads it."""
+import struct
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterable, Optional, Sequence
+
+import numpy as np
+
+from ..errors import VQVAEError
+
+#: Where in its folder a training keeps its events.
+FOLDER = "tensorboard"
+_WIDTH_AND_HEIGHT = slice(16, 24)  # of a PNG file
+_COLOURS = {0: 1, 2: 3, 4: 2, 6: 4}  # numbers a pixel, by the colour type of a PNG file
+_COLOUR_TYPE = 25
+
+
+class Events:
+    """Writes the epochs of a training, each a step, for TensorBoard.
+
+    What it writes has the time on it and enters nothing else: a training is the same, bit for bit, without.
+
+    Raises VQVAEError if TensorBoard is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        except ImportError:
+            raise VQVAEError("tensorboard is not installed: run pip install 'vqvae-gluon[tensorboard]'") from None
+        self._event, self._summary, self._open = event_pb2, summary_pb2, EventFileWriter
+        self._writer: Optional[Any] = None
+
+    def write(
+        self,
+        folder: Path,
+        rows: Sequence[Dict[str, float]],
+        pictures: Iterable[Path] = (),
+        histograms: Optional[Dict[str, np.ndarray]] = None,
+    ) -> None:
+        """Write the last epoch of a history to ``<folder>/tensorboard``, and have it on disk.
+
+        Of ``rows``, a history's, each column is a scalar, but the epoch, which is the step. ``pictures`` are PNG files
+        called ``<tag>_epoch<...>``; ``histograms`` are counts (K,) by tag, of things numbered from 0.
+
+        The first time, what was written of this epoch and later ones, by a process that ended before it saved them, is
+        marked as void; and if there are no events yet, the earlier epochs are written, too.
+
+        Raises VQVAEError if the events cannot be written.
+        """
+        epoch = int(rows[-1]["epoch"])
+        try:
+            if self._writer is None:
+                self._begin(folder / FOLDER, epoch, rows[:-1])
+            values = [self._scalar(name, value) for name, value in rows[-1].items() if name != "epoch"]
+            values += [self._picture(path) for path in pictures]
+            values += [self._histogram(tag, counts) for tag, counts in (histograms or {}).items()]
+            self._add(epoch, summary=self._summary.Summary(value=values))
+            self._writer.flush()
+        except OSError as error:
+            raise VQVAEError(f"{folder / FOLDER}: cannot be written ({error.strerror})") from None
+
+    def close(self) -> None:
+        """End what was begun; the next epoch begins anew."""
+        if self._writer:
+            writer, self._writer = self._writer, None
+            writer.close()
+
+    def _begin(self, folder: Path, epoch: int, earlier: Sequence[Dict[str, float]]) -> None:
+        missing = () if folder.exists() else earlier
+        self._writer = self._open(str(folder))
+        for row in missing:
+            values = [self._scalar(name, value) for name, value in row.items() if name != "epoch"]
+            self._add(int(row["epoch"]), summary=self._summary.Summary(value=values))
+        log = self._event.SessionLog
+        self._add(epoch, session_log=log(status=log.START))
+
+    def _add(self, step: int, **content: Any) -> None:
+        self._writer.add_event(self._event.Event(wall_time=time.time(), step=step, **content))
+
+    def _scalar(self, tag: str, value: float) -> Any:
+        return self._summary.Summary.Value(tag=tag, simple_value=value)
+
+    def _picture(self, path: Path) -> Any:
+        content = path.read_bytes()
+        width, height = struct.unpack(">II", content[_WIDTH_AND_HEIGHT])
+        image = self._summary.Summary.Image(
+            width=width, height=height, colorspace=_COLOURS[content[_COLOUR_TYPE]], encoded_image_string=content
+        )
+        return self._summary.Summary.Value(tag=path.name.partition("_epoch")[0], image=image)
+
+    def _histogram(self, tag: str, counts: np.ndarray) -> Any:
+        numbers = np.arange(len(counts))
+        histogram = self._summary.HistogramProto(
+            min=-0.5,
+            max=len(counts) - 0.5,
+            num=counts.sum(),
+            sum=(numbers * counts).sum(),
+            sum_squares=(numbers**2 * counts).sum(),
+            bucket_limit=numbers + 0.5,
+            bucket=counts,
+        )
+        return self._summary.Summary.Value(tag=tag, histo=histogram)
