@@ -9,10 +9,10 @@ from conftest import run_python
 from vqvae_gluon import Training, VQVAEError
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.data.codes import CodesDataset, CodesSplit
+from vqvae_gluon.recipes.prior import PriorRecipe
 from vqvae_gluon.training.events import Events
 from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.prior import CodePrior
-from vqvae_gluon.recipes.prior import PriorRecipe
 
 event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
