@@ -23,13 +23,13 @@ def kmeans(vectors: np.ndarray, num_embeddings: int, rng: np.random.RandomState)
     """Return K = ``num_embeddings`` centres (K, D) float32 of vectors (V, D), and how many vectors (K,) each has.
 
     Source: Sculley, "Web-Scale K-Means Clustering" (2010); scikit-learn's MiniBatchKMeans. Raises VQVAEError for fewer
-    than K + 1 distinct vectors.
+    than K distinct vectors.
     """
     from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 
     # Encoder outputs repeat (a digit's background), and one vector must not start two rows.
     distinct, repeats = np.unique(vectors, axis=0, return_counts=True)
-    if len(distinct) <= num_embeddings:
+    if len(distinct) < num_embeddings:
         raise VQVAEError(
             f"k-means was given {len(distinct)} distinct vectors to start "
             f"{num_embeddings} embeddings: give more images or fewer embeddings"

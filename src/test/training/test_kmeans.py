@@ -53,6 +53,14 @@ def test_fewer_vectors_than_rows_are_refused():
         kmeans(np.zeros((4, 3), np.float32), 5, np.random.RandomState(0))
 
 
+@pytest.mark.parametrize("rows", [5, 600])
+def test_as_many_vectors_as_rows_start_one_each(rows):
+    vectors = np.random.RandomState(0).randn(rows, 3).astype(np.float32)
+    centres, counts = kmeans(vectors, rows, np.random.RandomState(0))
+    np.testing.assert_array_equal(np.unique(centres, axis=0), np.unique(vectors, axis=0))
+    np.testing.assert_array_equal(counts, 1)
+
+
 def test_a_stop_is_heeded(monkeypatch):
     from vqvae_gluon import runtime
 
