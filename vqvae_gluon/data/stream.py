@@ -115,7 +115,7 @@ class Stream:
         """Return a digest to which all bytes of the images have been added; they are read once for each digest."""
         before = digest.digest()
         if before not in self._after:
-            for images in self._read_all():
+            for images in self._summed():
                 digest.update(images.data)
             self._after[before] = digest
         return self._after[before].copy()
@@ -123,25 +123,28 @@ class Stream:
     def channel_means(self) -> np.ndarray:
         """Return the mean of each channel, (C,) float64 in [0, 255]."""
         if not len(self._sums):
-            deque(self._read_all(), maxlen=0)
+            deque(self._summed(), maxlen=0)
         return self._sums / (len(self) * math.prod(self.shape[2:]))
 
     def held(self, bar: tqdm) -> np.ndarray:
         """Return all images as an array, and tell a progress bar."""
         images, start = np.empty(self.shape, self.dtype), 0
-        for batch in self.read(in_batches(np.arange(len(self)), _BATCH)):
+        for batch in self._read_all(bar):
             images[start : start + len(batch)] = batch
             start += len(batch)
-            bar.update(len(batch))
         return images
 
-    def _read_all(self) -> Iterator[np.ndarray]:
+    def _read_all(self, bar: tqdm) -> Iterator[np.ndarray]:
+        for images in self.read(in_batches(np.arange(len(self)), _BATCH)):
+            yield images
+            bar.update(len(images))
+
+    def _summed(self) -> Iterator[np.ndarray]:
         """Yield all images, and note the sums of their channels on the way."""
         sums = np.zeros(self.shape[1])
         with tqdm(total=len(self), desc="reading images", unit="image", leave=False, disable=None) as bar:
-            for images in self.read(in_batches(np.arange(len(self)), _BATCH)):
+            for images in self._read_all(bar):
                 sums += images.sum(axis=(0, 2, 3), dtype=np.int64)
-                bar.update(len(images))
                 yield images
         self._sums = sums
 
