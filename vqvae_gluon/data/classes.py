@@ -5,7 +5,8 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from ..errors import VQVAEError
-from .dataset import SPLITS
+from .dataset import SPLITS, Dataset, Split
+from .stream import Stream, hold
 
 _WAY_OUT = "or learn without classes (--classes none)"
 
@@ -15,7 +16,8 @@ class Classes(NamedTuple):
 
     ``source`` is the folder or file they are from. The labels are numbered in the order of ``known``; ``own_splits``
     tells whether the splits are the user's, not drawn at random. ``few`` says, of a number, that images to train on
-    have only so many classes, and ``image`` names that image of a split that has a number.
+    have only so many classes, and ``image`` names that image of a split that has a number. ``fault`` says why the
+    classes cannot be told, where they cannot.
     """
 
     source: str
@@ -24,15 +26,32 @@ class Classes(NamedTuple):
     own_splits: bool
     few: Callable[[int], str]
     image: Callable[[int, int], str]
+    fault: str = ""
 
-    def labels(self) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
-        """Return the names of the training split's classes and the labels of each split; nothing for less than two."""
-        learnt = set(self.names[0])
-        classes = tuple(name for name in self.known if name in learnt)
-        if len(classes) < 2:
+    def dataset(self, classes: str, streams: Sequence[Stream], memory: float) -> Dataset:
+        """Return the images of each split, held if they take at most ``memory`` GiB, with their :meth:`labels`."""
+        names, labels = self.labels(classes)
+        return Dataset(*(Split(images, label, names) for images, label in zip(hold(streams, memory), labels)))
+
+    def labels(
+        self, classes: str, splits: Sequence[str] = SPLITS
+    ) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
+        """Return the names of the training split's classes and the labels of each split; nothing for less than two.
+
+        ``classes`` are those of :func:`load_dataset`: with 'none' there are no labels, and with 'folders' all of
+        ``splits`` must have them, see :meth:`check`. Raises VQVAEError if they have not, or cannot be told.
+        """
+        if classes == "none":
             return (), [None] * len(self.names)
-        numbers = {name: number for number, name in enumerate(classes)}
-        return classes, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in self.names]
+        self._check_fault()
+        if classes == "folders":
+            self.check(splits)
+        learnt = set(self.names[0])
+        known = tuple(name for name in self.known if name in learnt)
+        if len(known) < 2:
+            return (), [None] * len(self.names)
+        numbers = {name: number for number, name in enumerate(known)}
+        return known, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in self.names]
 
     def check(self, splits: Sequence[str] = SPLITS) -> None:
         """Raise VQVAEError, naming the source or an image, unless the classes of splits can be learnt and measured.
@@ -41,6 +60,7 @@ class Classes(NamedTuple):
         has images to train on; where the splits are the user's, each must have all the classes. Where they are drawn
         at random, chance may leave a class out of validation or test.
         """
+        self._check_fault()
         names = dict(zip(SPLITS, self.names))
         classes = set(names["train"]) - {""}
         if len(classes) < 2:
@@ -66,3 +86,7 @@ class Classes(NamedTuple):
                     f"{self.source}: class {name!r} has images in the {present} split and none in the {absent} split: "
                     f"give it {'some there' if self.own_splits else 'more'}, {_WAY_OUT}"
                 )
+
+    def _check_fault(self) -> None:
+        if self.fault:
+            raise VQVAEError(self.fault)

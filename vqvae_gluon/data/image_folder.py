@@ -8,10 +8,9 @@ from ..errors import VQVAEError
 from ..files import read_bytes
 from ..runtime import MEMORY
 from .classes import Classes
-from .dataset import SPLITS, Dataset, Split
+from .dataset import SPLITS, Dataset
 from .encoded import Encoded, Form, draw_splits
 from .image_format import SUFFIXES
-from .stream import hold
 
 
 def find_images(folder: Union[str, Path]) -> List[Path]:
@@ -50,10 +49,6 @@ def load_folder(
         as soon as they are read; with 'folders', if classes do not fit together.
     """
     paths = _find_splits(Path(folder), seed)
-    found = _classes(Path(folder), paths)
-    if classes == "folders":
-        found.check()
-    names, labels = ((), [None] * len(paths)) if classes == "none" else found.labels()
     flat = [str(path) for of_split in paths for path in of_split]
 
     def read(number: int) -> Tuple[str, bytes]:
@@ -61,8 +56,8 @@ def load_folder(
 
     encoded = Encoded(len(flat), read, Form(channels, size, mixed_sizes, background))
     numbers = np.split(np.arange(len(flat)), np.cumsum([len(of_split) for of_split in paths])[:-1])
-    images = hold([encoded.stream(of_split) for of_split in numbers], memory)
-    return Dataset(*(Split(of_split, label, names) for of_split, label in zip(images, labels)))
+    streams = [encoded.stream(of_split) for of_split in numbers]
+    return _classes(Path(folder), paths).dataset(classes, streams, memory)
 
 
 def check_classes(folder: Union[str, Path], seed: int = 0, splits: Sequence[str] = SPLITS) -> None:

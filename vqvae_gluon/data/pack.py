@@ -71,11 +71,8 @@ def _find(folder: Path) -> List[Path]:
 
 
 def _classes(folder: Path, paths: List[Path], classes: str) -> Tuple[Tuple[str, ...], np.ndarray]:
-    found = find_classes(folder, paths)
-    if classes == "folders":
-        found.check(SPLITS[:1])
-    names, (labels,) = found.labels()
-    if classes == "none" or not names:
+    names, (labels,) = find_classes(folder, paths).labels(classes, SPLITS[:1])
+    if not names:
         return (), np.zeros(len(paths), np.int64)
     for name in names:
         if len(name.splitlines()) > 1 or not name.isprintable():

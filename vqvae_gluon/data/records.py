@@ -7,10 +7,10 @@ import numpy as np
 from ..errors import VQVAEError
 from ..runtime import MEMORY
 from .classes import Classes
-from .dataset import SPLITS, Dataset, Split
+from .dataset import SPLITS, Dataset
 from .encoded import Encoded, Form, draw_splits
 from .record_file import RecordFile, names_path
-from .stream import Stream, hold
+from .stream import Stream
 
 SUFFIX = ".rec"
 
@@ -40,20 +40,13 @@ def load_records(
     have names for their labels.
     """
     splits = _find_splits(Path(source), seed)
-    names, labels = (), [None] * len(splits)
-    if classes != "none":
-        found = _classes(source, splits)
-        if classes == "folders":
-            found.check()
-        names, labels = found.labels()
     streams: List[Stream] = []
     first = None
     for file, numbers in splits:
         encoded = Encoded(len(file), file.read, Form(channels, size, mixed_sizes, background), first)
         first = encoded.first
         streams.append(encoded.stream(numbers))
-    images = hold(streams, memory)
-    return Dataset(*(Split(of_split, label, names) for of_split, label in zip(images, labels)))
+    return _classes(source, splits).dataset(classes, streams, memory)
 
 
 def check_classes(source: Union[str, Path], seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
@@ -79,15 +72,16 @@ def _find_splits(source: Path, seed: int) -> List[Tuple[RecordFile, Optional[np.
 
 
 def _classes(source: Union[str, Path], splits: List[Tuple[RecordFile, Optional[np.ndarray]]]) -> Classes:
-    """Return the classes of splits; raise VQVAEError if some files have names for their labels and others do not."""
+    """Return the classes of splits, which cannot be told if only some of the files have names for their labels."""
     files = [file for file, _ in splits]
     named = [file for file in files if file.classes]
-    for file in files:
-        if named and not file.classes:
-            raise VQVAEError(
-                f"{names_path(file.path)}: no such file, though {named[0].path} has its names in "
-                f"{names_path(named[0].path)}; pack both alike, or learn without classes (--classes none)"
-            )
+    unnamed = [file for file in files if not file.classes]
+    fault = ""
+    if named and unnamed:
+        fault = (
+            f"{names_path(unnamed[0].path)}: no such file, though {named[0].path} has its names in "
+            f"{names_path(named[0].path)}; pack both alike, or learn without classes (--classes none)"
+        )
     known = list(files[0].classes) or [str(label) for label in np.unique(files[0].labels) if label >= 0]
     return Classes(
         source=str(source),
@@ -96,6 +90,7 @@ def _classes(source: Union[str, Path], splits: List[Tuple[RecordFile, Optional[n
         own_splits=files[0] is not files[1],
         few=lambda count: f"have {count} labels; give at least two different ones",
         image=lambda split, number: splits[split][0].name(_number(splits[split][1], number)),
+        fault=fault,
     )
 
 
@@ -106,4 +101,4 @@ def _names(file: RecordFile, numbers: Optional[np.ndarray]) -> List[str]:
 
 
 def _number(numbers: Optional[np.ndarray], number: int) -> int:
-    return number if numbers is None else int(numbers[number])
+    return int(number if numbers is None else numbers[number])
