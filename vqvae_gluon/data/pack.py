@@ -48,15 +48,15 @@ def pack_folder(folder: Union[str, Path], output: Union[str, Path], classes: str
             _write(paths, labels, staged)
             if names:
                 names_path(staged).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-            if not _is_whole(staged, len(paths)):
-                raise mx.MXNetError
+            records = _read_whole(staged, len(paths))
             for path in targets[: 3 if names else 2]:
                 os.replace(Path(temporary, path.name), path)
     except OSError as error:
         raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
     except mx.MXNetError:
         raise VQVAEError(f"{output}: could not be written whole; is the disk full?") from None
-    return RecordFile(output)
+    records.path = output  # it was read where it was made
+    return records
 
 
 def _find(folder: Path) -> List[Path]:
@@ -89,8 +89,10 @@ def _write(paths: List[Path], labels: np.ndarray, target: Path) -> None:
             records.write_idx(number, pack(IRHeader(0, float(labels[number]), number, 0), content))
 
 
-def _is_whole(path: Path, count: int) -> bool:
-    """Tell whether all records arrived: MXNet does not always say when a disk is full."""
+def _read_whole(path: Path, count: int) -> RecordFile:
+    """Return a file that has all records; else raise MXNetError, which MXNet does not always do for a full disk."""
     with contextlib.suppress(VQVAEError):
-        return len(RecordFile(path)) == count
-    return False
+        records = RecordFile(path)
+        if len(records) == count:
+            return records
+    raise mx.MXNetError

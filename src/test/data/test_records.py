@@ -302,6 +302,14 @@ def test_pack_refuses_and_leaves_nothing(folder, tmp_path):
         pack_folder(folder, tmp_path / "missing" / "out.rec")
 
 
+def test_pack_reads_the_heads_once_and_the_file_where_it_lies(folder, tmp_path, monkeypatch):
+    looked_at, read_labels = [], RecordFile._read_labels
+    monkeypatch.setattr(RecordFile, "_read_labels", lambda self: looked_at.append(self.path) or read_labels(self))
+    file = pack_folder(folder, tmp_path / "a.rec")
+    assert len(looked_at) == 1 and file.name(3) == f"{tmp_path / 'a.rec'}: record 3"
+    assert file.read(0) == RecordFile(tmp_path / "a.rec").read(0) and file.classes == CLASSES
+
+
 def test_pack_without_classes_labels_as_im2rec_does(folder, tmp_path):
     file = pack_folder(folder, tmp_path / "a.rec", "none")
     assert file.labels.tolist() == [0] * 24 and not (tmp_path / "a.labels").exists()
