@@ -37,21 +37,26 @@ missing_packages() {
   has_header CLI/CLI.hpp || echo libcli11-dev
 }
 
+install_command="apt-get install -y --no-install-recommends"
+
+# Installs packages by apt-get: apt_install "" PACKAGE... as root, apt_install sudo PACKAGE... as somebody who may be.
+apt_install() {
+  local as=$1
+  shift
+  say "installing $*"
+  $as apt-get update -qq && $as env DEBIAN_FRONTEND=noninteractive $install_command "$@" >/dev/null
+}
+
 install_packages() {
-  local packages
-  packages=$(missing_packages | tr '\n' ' ')
-  [ -n "${packages// /}" ] || return 0
-  local install="apt-get install -y --no-install-recommends $packages"
-  command -v apt-get >/dev/null || fail "these system packages are missing (Debian's names): $packages"
-  if [ "$(id -u)" = 0 ]; then
-    say "installing $packages"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install >/dev/null || fail "this failed: $install"
-  elif sudo -n true 2>/dev/null; then
-    say "installing $packages"
-    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive $install >/dev/null || fail "this failed: sudo $install"
-  else
-    fail "system packages are missing; run: sudo $install"
+  local as="" packages
+  mapfile -t packages < <(missing_packages)
+  [ ${#packages[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || fail "these system packages are missing (Debian's names): ${packages[*]}"
+  if [ "$(id -u)" != 0 ]; then
+    as=sudo
+    sudo -n true 2>/dev/null || fail "system packages are missing; run: sudo $install_command ${packages[*]}"
   fi
+  apt_install "$as" "${packages[@]}" || fail "this failed: ${as:+$as }$install_command ${packages[*]}"
 }
 
 install_python_packages() {
@@ -91,11 +96,8 @@ install_test_programs() {
   command -v chromedriver >/dev/null || packages+=(chromium-driver)
   command -v npm >/dev/null || packages+=(npm)
   [ ${#packages[@]} -gt 0 ] || return 0
-  local install="apt-get install -y --no-install-recommends ${packages[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing ${packages[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install >/dev/null && return
-    say "some tests will be skipped, for this failed: $install"
+    apt_install "" "${packages[@]}" || say "some tests will be skipped, for this failed: $install_command ${packages[*]}"
   else
     say "some tests will be skipped, for these packages are missing (Debian's names): ${packages[*]}"
   fi
