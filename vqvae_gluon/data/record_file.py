@@ -46,10 +46,11 @@ class RecordFile:
         self.classes = _read_names(self.path)
         largest = self.labels.max()
         if self.classes and largest >= len(self.classes):
-            number = int(self.labels.argmax())
+            number, count = int(self.labels.argmax()), len(self.classes)
             raise VQVAEError(
-                f"{self.name(number)}: has the label {largest}, {names_path(self.path)} names {len(self.classes)}: "
-                "it belongs to another file"
+                f"{self.name(number)}: has the label {largest}, but {names_path(self.path)} ends with the name of "
+                f"label {count - 1}, in line {count}: it is another file's or cut short; restore it, or remove it and "
+                "the numbers are the names"
             )
 
     def __len__(self) -> int:
@@ -58,6 +59,12 @@ class RecordFile:
     def name(self, number: int) -> str:
         """Return how an error calls a record."""
         return f"{self.path}: record {self._keys[number]}"
+
+    def describe_label(self, number: int) -> str:
+        """Return in words what the head of a record has for a label."""
+        with open(self.path, "rb") as file:
+            *_, more, label = _head(file.fileno(), self._places[number])
+        return f"a list of {more} label{'s' * (more != 1)}" if more else f"the label {label:g}"
 
     def read(self, number: int) -> Tuple[str, bytes]:
         """Return a record's name for errors and the content of its image file."""
@@ -89,8 +96,7 @@ class RecordFile:
     def _read_head(self, file: int, size: int, number: int) -> Tuple[int, int]:
         """Return the label of a record, and where the next one begins."""
         place = self._places[number]
-        head = os.pread(file, _HEAD.size, place)
-        magic, part, more, label = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
+        magic, part, more, label = _head(file, place)
         if magic != _MAGIC or part >> _LENGTH_BITS not in (_WHOLE, _FIRST):
             raise VQVAEError(
                 f"{self.name(number)}: is not where {index_path(self.path)} has it: the file is damaged or cut short, "
@@ -111,6 +117,10 @@ def index_path(path: Path) -> Path:
 def names_path(path: Path) -> Path:
     """Return the path of the file that names the classes of a record file."""
     return path.with_suffix(".labels")
+
+
+def _head(file: int, place: int) -> Tuple[int, int, int, float]:
+    return _HEAD.unpack(os.pread(file, _HEAD.size, place).ljust(_HEAD.size, b"\0"))
 
 
 def _parts(file: int, place: int) -> Iterator[Tuple[int, Optional[int]]]:

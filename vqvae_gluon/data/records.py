@@ -88,8 +88,8 @@ def _classes(source: Union[str, Path], splits: List[Tuple[RecordFile, Optional[n
         names=[_names(file, numbers) for file, numbers in splits],
         known=known,
         own_splits=files[0] is not files[1],
-        few=lambda count: f"have {count} labels; give at least two different ones",
-        image=lambda split, number: splits[split][0].name(_number(splits[split][1], number)),
+        few=lambda count: f"have {count} labels{_met(*splits[0])}; give at least two different ones",
+        image=lambda split, number: _image(*splits[split], number),
         fault=fault,
     )
 
@@ -98,6 +98,22 @@ def _names(file: RecordFile, numbers: Optional[np.ndarray]) -> List[str]:
     labels = file.labels if numbers is None else file.labels[numbers]
     names = {label: file.classes[label] if file.classes else str(label) for label in set(labels.tolist()) - {-1}}
     return [names.get(label, "") for label in labels.tolist()]
+
+
+def _met(file: RecordFile, numbers: Optional[np.ndarray]) -> str:
+    """Return what the first record of a split that has no class has for a label, or nothing if all have one."""
+    without = np.flatnonzero(file.labels < 0 if numbers is None else file.labels[numbers] < 0)
+    if not len(without):
+        return ""
+    number = _number(numbers, without[0])
+    return f" that are one whole number from 0 ({file.name(number)} has {file.describe_label(number)})"
+
+
+def _image(file: RecordFile, numbers: Optional[np.ndarray], number: int) -> str:
+    """Return the name of an image without a class and, if it was not meant to have none, what it has for a label."""
+    number = _number(numbers, number)
+    label = file.describe_label(number)
+    return file.name(number) + ("" if label == "the label -1" else f" with {label}")
 
 
 def _number(numbers: Optional[np.ndarray], number: int) -> int:

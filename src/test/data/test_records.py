@@ -1,6 +1,7 @@
 """Record files: MXNet's own, packed from a folder, damaged; and what is read from them."""
 import io
 import random
+import re
 import resource
 import shutil
 import struct
@@ -194,7 +195,7 @@ BAD = {
     "half of it": (lambda path: path.write_bytes(path.read_bytes()[:3000]), r"record \d+: is (damaged|not where)"),
     "another file": (lambda path: path.write_bytes(b"nonsense" * 999), "record 0: is not where .*all.idx has it"),
     "a length": (lambda path: change(path, 4, b"\xff\xff\xff\x1f"), "record 0: is damaged or cut short"),
-    "a label more": (lambda path: path.with_suffix(".labels").write_text("one\n"), "label 1, .*all.labels names 1"),
+    "a label more": (lambda path: path.with_suffix(".labels").write_text("one\n"), "label 1, but .*all.labels ends"),
     "equal labels": (lambda path: path.with_suffix(".labels").write_text("a\na\n"), "holds no list of different names"),
     "foreign labels": (lambda path: path.with_suffix(".labels").write_bytes(b"\xff\xfe"), "holds no list of different"),
 }
@@ -240,6 +241,39 @@ def test_a_record_without_a_class_is_named(tmp_path):
         load_dataset(str(path), classes="folders")
     dataset = load_dataset(str(path))
     assert sorted(np.concatenate([split.labels for split in dataset]).tolist())[:2] == [-1, 0]
+
+
+@pytest.mark.parametrize(
+    "odd, words",
+    [
+        ([1, 2], "a list of 2 labels"),
+        ([3], "a list of 1 label"),
+        (0.5, "the label 0.5"),
+        (float("nan"), "the label nan"),
+    ],
+)
+def test_a_label_that_is_no_class_is_told_where_one_is_asked_for(tmp_path, odd, words):
+    write_png(tmp_path / "a.png", GRAY)
+    contents = [(tmp_path / "a.png").read_bytes()] * 40
+    all_odd = write_records(tmp_path / "all.rec", contents, [odd] * 40)
+    found = r"have 0 labels that are one whole number from 0 \(.*all.rec: record \d+ has " + re.escape(words)
+    with pytest.raises(VQVAEError, match=found + r"\); give at least two different ones, or learn without classes"):
+        load_dataset(str(all_odd), classes="folders")
+    labels = [odd if number == 7 else number % 2 for number in range(40)]
+    one_odd = write_records(tmp_path / "one.rec", contents, labels)
+    with pytest.raises(VQVAEError, match=f"such as .*one.rec: record 7 with {re.escape(words)}: give each image one"):
+        load_dataset(str(one_odd), classes="folders")
+    assert load_dataset(str(all_odd)).train.labels is None
+    labels = np.concatenate([split.labels for split in load_dataset(str(one_odd))])
+    assert np.bincount(labels + 1).tolist() == [1, 20, 19]
+
+
+def test_names_that_are_too_few_are_told_apart_from_those_that_fit(record):
+    record.with_suffix(".labels").write_text("one\n")
+    with pytest.raises(VQVAEError) as caught:
+        load_dataset(str(record), 3, (12, 16))
+    words = f"{record}: record 12: has the label 1, but {record.with_suffix('.labels')} ends with the name of label 0"
+    assert str(caught.value).startswith(words)
 
 
 def test_mutated_files_are_refused_or_read(folder, tmp_path):
