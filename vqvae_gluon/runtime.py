@@ -71,7 +71,7 @@ def environment_fault() -> str:
     if not (3, 8) <= sys.version_info < (3, 12):
         return f"this is Python {version}, MXNet 1.9.1 needs 3.8 to 3.11; use another Python"
     try:
-        for name in ("mxnet", "gluoncv", "scipy", "matplotlib", "tqdm"):
+        for name in ("mxnet", "gluoncv", "scipy", "matplotlib", "tqdm", "jinja2"):
             importlib.import_module(name)
     except ModuleNotFoundError as error:
         return f"{error.name} is not installed for {sys.executable}; run bash build.sh or pip install vqvae-gluon"

@@ -50,6 +50,16 @@ BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp
 BOTH_PROGRAMS = pytest.mark.parametrize("program", [COMMAND, PROGRAM], ids=["python", "cpp"])
 
 
+# The programs that the fixture ``driver`` needs, and Debian's packages of them.
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+
+
+def needs(programs):
+    """Skip a test where one of some programs is missing; ``programs`` has Debian's package of each."""
+    missing = [package for program, package in programs.items() if shutil.which(program) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed (Debian's names): {', '.join(missing)}")
+
+
 def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):
     """Return an initialized model whose codebook spans the EMADL encoder's range."""
     import mxnet as mx
@@ -195,6 +205,21 @@ def copied_run(finished_run, tmp_path):
 def exported(tmp_path_factory):
     """The folder of an exported model with random weights, of images 1 x 28 x 28."""
     return export_newest(make_model(), tmp_path_factory.mktemp("exported") / "model")
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """Debian's Chromium, driven by its own chromedriver."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1100,1200"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
 
 
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))

@@ -244,7 +244,7 @@ def test_classes_that_do_not_fit_get_one_line_before_any_training(unfit_folder, 
     assert run_python(*prior, "--classes", "none").returncode == 0
 
 
-COMMANDS = ("pack", "train", "compare", "evaluate", "encode", "decode", "reconstruct", "export", "check")
+COMMANDS = ("pack", "train", "compare", "evaluate", "report", "encode", "decode", "reconstruct", "export", "check")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -22,7 +22,7 @@ ORDER = (
     {"evaluation"},
     {"training"},
     {"export"},
-    {"launch"},
+    {"launch", "report"},
     {"cli"},
     {"__main__"},
 )

@@ -37,6 +37,7 @@ from . import (
     page,
     prior,
     reconstruct,
+    report,
     score,
     train,
 )
@@ -44,7 +45,7 @@ from .common import tell
 
 # In the order of --help.
 _COMMANDS = (
-    *(pack, train, launch, compare, evaluate, encode, merge, decode, reconstruct),
+    *(pack, train, launch, compare, evaluate, report, encode, merge, decode, reconstruct),
     *(export, export_onnx, page, check, prior, generate, score),
 )
 

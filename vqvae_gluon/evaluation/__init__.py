@@ -1,1 +1,1 @@
-"""What a model is worth: figures and pictures of its images, of a batch, a folder or a whole split."""
+"""What a model is worth: figures and pictures of images, of a batch, a folder or a whole split, and a run's report."""

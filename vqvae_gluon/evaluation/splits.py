@@ -2,13 +2,13 @@
 import math
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data import batches, to_unit
+from ..data import Split, batches, to_unit
 from ..data.mnist import DIGITS
 from ..deploy.origin import load_origin
 from ..deploy.predictor import Predictor
@@ -47,10 +47,43 @@ def evaluate_model(
     folder = find_model(model)
     sampler = Sampler(model, ctx) if folder.prior else None
     predictor = sampler.predictor if sampler else Predictor(model, ctx)
-    _, *size = predictor.image_shape
     dataset = load_origin(folder, predictor, data, background, classes, memory=memory)
-    images, labels, names = dataset.split(split)
-    judge = Judge(ctx=ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None
+    measured = measure_images(dataset.split(split), sampler or predictor)
+    return {"split": split, **measured.summary()}
+
+
+class Measured(NamedTuple):
+    """What a model makes of each image of a split: ``figures``, arrays (N,) by name, and ``codes``, how often each."""
+
+    split: Split
+    figures: Dict[str, np.ndarray]
+    codes: CodeCounts
+
+    def summary(self) -> Dict[str, Any]:
+        """Return the metrics of :func:`evaluate_model`, without the name of the split."""
+        images, labels, names = self.split
+        pixels = math.prod(images.shape[2:])
+        metrics = {**_means(self.figures, np.ones(len(images), bool), pixels), **self.codes.summary()}
+        if names:
+            metrics["by_class"] = {
+                name: _means(self.figures, labels == number, pixels)
+                for number, name in enumerate(names)
+                if number in labels
+            }
+        return metrics
+
+
+def measure_images(split: Split, model: Union[Predictor, Sampler]) -> Measured:
+    """Measure a predictor, or a sampler, whose prior tells bits as well, on each image of a split.
+
+    The figures are those of :func:`evaluate_model` that are means over images. Raises VQVAEError for a class that the
+    prior lacks, or a missing or damaged judge.
+    """
+    sampler = model if isinstance(model, Sampler) else None
+    predictor = sampler.predictor if sampler else model
+    images, labels, names = split
+    size = predictor.image_shape[1:]
+    judge = Judge(ctx=predictor.ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None
     has_labels = bool(names) and labels.min() >= 0
     counts = CodeCounts(len(predictor.codebook))
     parts: Dict[str, List[np.ndarray]] = defaultdict(list)  # of each figure, (n,) for each batch
@@ -74,16 +107,7 @@ def evaluate_model(
                 for kind, judged in (("originals", originals), ("reconstructions", reconstructions)):
                     parts[f"judge_accuracy_{kind}"].append(judge.classify(judged) == labels[batch])
             bar.update(len(originals))
-    figures = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    metrics = {"split": split, **_means(figures, np.ones(len(images), bool), math.prod(size))}
-    metrics.update(counts.summary())
-    if names:
-        metrics["by_class"] = {
-            name: _means(figures, labels == number, math.prod(size))
-            for number, name in enumerate(names)
-            if number in labels
-        }
-    return metrics
+    return Measured(split, {name: np.concatenate(arrays) for name, arrays in parts.items()}, counts)
 
 
 def _means(figures: Dict[str, np.ndarray], chosen: np.ndarray, pixels: int) -> Dict[str, Any]:

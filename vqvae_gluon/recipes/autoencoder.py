@@ -27,6 +27,8 @@ CHOICES = {
     "classes": ("auto", "none", "folders"),
     "training_metrics": ("running", "prediction"),
 }
+_LEARNING_RATE = 2e-3  # of models that are not named here
+_LEARNING_RATES = {"vqvae_emadl": 4e-3}
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
 _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
 _WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
@@ -130,6 +132,13 @@ class Recipe(Settings):
         if isinstance(settings, dict) and "beta" in settings and "reduction" not in settings:
             settings = {**_EARLIER, **settings}
         return super().from_dict(settings)
+
+    @property
+    def highest_learning_rate(self) -> float:
+        """The setting ``learning_rate`` or, where it is none, the model's own."""
+        if self.learning_rate is None:
+            return _LEARNING_RATES.get(self.model, _LEARNING_RATE)
+        return self.learning_rate
 
     @property
     def error_weight(self) -> float:

@@ -19,6 +19,7 @@ from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
 from .checkpoint import start_from
+from .collapse import explain_collapse
 from .epoch_meter import EpochMeter
 from .events import Events
 from .kind import Kind
@@ -36,10 +37,6 @@ AUTOENCODER = Kind(
 _EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # at most; 64 x 64 pixels have both
 _KMEANS_IMAGES, _KMEANS_PIXELS = 16, 100 << 12  # at least, however many vectors one image has
 _COLUMNS = 8  # images in a picture
-_COLLAPSED = 3
-_ALL_ALIKE = 1.5  # perplexity
-_LEARNING_RATE = 2e-3  # of models that are not named here
-_LEARNING_RATES = {"vqvae_emadl": 4e-3}
 
 
 class Training(Loop):
@@ -124,7 +121,7 @@ class Autoencoder:
         self.trainer = build_trainer(
             self.model,
             recipe.optimizer,
-            self._learning_rate,
+            recipe.highest_learning_rate,
             recipe.learning_rate_schedule,
             updates,
             recipe.warm_up,
@@ -217,23 +214,8 @@ class Autoencoder:
 
     def concern(self, row: Dict[str, float]) -> str:
         """Say that the codebook has collapsed, where less than a third of the codes that could be used are in use."""
-        used, known = row["validation_codes_used"], self.recipe.num_embeddings
         vectors = len(self.dataset.validation.images) * math.prod(self.model.codes_shape)
-        if used >= min(known, vectors) / _COLLAPSED:
-            return ""
-        cause = f"the encoder outruns its codebook: try a higher --beta than {self.recipe.beta:g}"
-        if row["validation_perplexity"] < _ALL_ALIKE:
-            cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {self._learning_rate:g}"
-        elif self.recipe.freeze_codebook:
-            cause = "it is frozen, and other images than these made it: try without --freeze-codebook"
-        elif self.recipe.update == "gradient":
-            cause = "rows that no vector chooses get no gradient: try --update ema"
-        elif not self.averages.dead_below:
-            cause = "rows that no vector chooses are never replaced: try --dead-share 0.1"
-        return (
-            f"the codebook has collapsed: {used:g} of {known} codes in use, "
-            f"perplexity {row['validation_perplexity']:.1f}; {cause}"
-        )
+        return explain_collapse(row["validation_codes_used"], row["validation_perplexity"], vectors, self.recipe)
 
     def pictures(self, epoch: int) -> List[str]:
         from ..evaluation.plots import reconstruction_name
@@ -253,12 +235,6 @@ class Autoencoder:
         from ..evaluation.plots import draw_loss
 
         draw_loss(path, rows, best_epoch, "mse", "mean squared error per pixel")
-
-    @property
-    def _learning_rate(self) -> float:
-        if self.recipe.learning_rate is None:
-            return _LEARNING_RATES.get(self.recipe.model, _LEARNING_RATE)
-        return self.recipe.learning_rate
 
     @property
     def _evaluation_batch(self) -> int:

@@ -1,10 +1,12 @@
 """The metrics of each epoch: kept, searched for the best, written as CSV."""
 import csv
 import io
+import math
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence
 
-from ..files import write_bytes
+from ..errors import VQVAEError
+from ..files import read_bytes, write_bytes
 from .kind import Kind
 
 
@@ -30,3 +32,20 @@ class History:
         writer.writeheader()
         writer.writerows(self.rows)
         write_bytes(path, text.getvalue().encode())
+
+
+def read_history(path: Path, kind: Kind) -> History:
+    """Read what :meth:`History.write_csv` wrote; raise VQVAEError for a file that is missing, empty or no such."""
+    text = read_bytes(path).decode("utf-8", "replace")
+    rows: List[Dict[str, float]] = []
+    try:
+        for row in csv.DictReader(io.StringIO(text), strict=True):
+            rows.append({name: float(row[name]) for name in kind.columns})
+            rows[-1]["epoch"] = int(row["epoch"])
+            if not all(map(math.isfinite, rows[-1].values())):
+                raise ValueError
+    except (csv.Error, KeyError, TypeError, ValueError):
+        raise VQVAEError(f"{path}: is damaged or no metrics of this kind") from None
+    if not rows:
+        raise VQVAEError(f"{path}: holds no epoch")
+    return History(kind, rows)

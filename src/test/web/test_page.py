@@ -17,14 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import DIGITS, PRETRAINED, ROOT, export_newest, make_model, random_images, run_python
+from conftest import BROWSER, DIGITS, PRETRAINED, ROOT, export_newest, make_model, needs, random_images, run_python
 from vqvae_gluon import Predictor, Sampler, to_bytes, write_png
 from vqvae_gluon.deploy import page as page_module
 from vqvae_gluon.deploy.page import code_colours, write_model
 
-NEEDED = {"chromium": "chromium", "chromedriver": "chromium-driver", "npm": "npm"}
-MISSING = [package for program, package in NEEDED.items() if shutil.which(program) is None]
-needs_browser = pytest.mark.skipif(bool(MISSING), reason=f"not installed (Debian's names): {', '.join(MISSING)}")
+needs_browser = needs({**BROWSER, "npm": "npm"})
 
 PATIENCE = 20  # seconds
 PLACE = "/some/place/"  # the page must not care where it lies
@@ -56,20 +54,6 @@ def page_of(built, tmp_path_factory):
         return folder
 
     return make
-
-
-@pytest.fixture(scope="module")
-def driver():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1100,1200"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 class Page:

@@ -1,0 +1,1 @@
+"""A run on one HTML page: figures, pictures, codebook, samples, and what is wrong."""

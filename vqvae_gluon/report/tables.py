@@ -1,0 +1,159 @@
+"""What a report says in numbers: tables, and the curves of a history."""
+import dataclasses
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..recipes.autoencoder import Recipe
+from .charts import Curve, draw_curves
+from .run import Row, Run
+
+#: What a figure is called, and whether less (-1) or more (1) of it is better.
+_FIGURES = {
+    "images": ("Images", 0),
+    "mse": ("MSE per pixel", -1),
+    "psnr": ("PSNR, dB", 1),
+    "ssim": ("SSIM", 1),
+    "perplexity": ("Perplexity", 0),
+    "codes_used": ("Codes used", 0),
+    "bits_per_image": ("Bits an image", 0),
+    "bits_per_pixel": ("Bits a pixel", 0),
+    "bits_per_image_with_class": ("Bits an image, given its class", 0),
+    "judge_accuracy_originals": ("Share of originals that the judge reads", 0),
+    "judge_accuracy_reconstructions": ("Share of reconstructions that the judge reads", 1),
+}
+
+
+class Table(NamedTuple):
+    """A caption, the titles of the columns, and rows whose first cell is their title."""
+
+    caption: str
+    head: List[str]
+    rows: List[List[str]]
+
+
+def key_figures(summary: Dict[str, Any], codes: int) -> List[Tuple[str, str]]:
+    """Return names and values of the figures that tell most."""
+    key = [("MSE per pixel", number(summary["mse"])), ("PSNR", f"{summary['psnr']:.1f} dB")]
+    key += [("Perplexity", f"{summary['perplexity']:.1f}"), ("Codes used", f"{summary['codes_used']} of {codes}")]
+    if "bits_per_image" in summary:
+        key.append(("Bits an image", f"{summary['bits_per_image']:.1f}"))
+    return key
+
+
+def figures_table(summary: Dict[str, Any]) -> Table:
+    """Return the figures of ``vqvae evaluate``."""
+    rows = [[title, number(summary[name])] for name, (title, _) in _FIGURES.items() if name in summary]
+    return Table(f"Figures on the {summary['images']:,} images", ["figure", "value"], rows)
+
+
+def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
+    """Return the figures of two models on the same images, and which is better where that can be said."""
+    rows = []
+    for name, (title, sign) in _FIGURES.items():
+        values = [summary.get(name) for summary in (own, other)]
+        if values == [None, None]:
+            continue
+        verdict = ""
+        if sign and None not in values:
+            ahead = sign * (values[0] - values[1])
+            verdict = "equal" if ahead == 0 else "this run" if ahead > 0 else "other run"
+        rows.append([title, *("none" if value is None else number(value) for value in values), verdict])
+    return Table("Both runs on the same images", ["figure", "this run", "other run", "better"], rows)
+
+
+def classes_table(by_class: Dict[str, Dict[str, Any]]) -> Optional[Table]:
+    """Return the figures of each class, the one with the largest error first; nothing where there are no classes."""
+    if not by_class:
+        return None
+    names = [name for name in _FIGURES if name in next(iter(by_class.values()))]
+    order = sorted(by_class, key=lambda name: -by_class[name]["mse"])
+    rows = [[name, *(number(by_class[name][figure]) for figure in names)] for name in order]
+    head = ["class", *(_FIGURES[name][0] for name in names)]
+    return Table("Figures of each class, the largest error first", head, rows)
+
+
+def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
+    """Return all metrics of all epochs; nothing where there are none."""
+    if not rows:
+        return None
+    names = [name.replace("_", " ") for name in rows[0]]
+    return Table(caption, names, [[number(value) for value in row.values()] for row in rows])
+
+
+def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
+    """Return two tables, of the settings that are not those of the recipe 'ema' or differ, and of the rest."""
+    usual, chosen, rest = Recipe(), [], []
+    for field in dataclasses.fields(Recipe):
+        recipes = [recipe] + ([other] if other else [])
+        if field.name == "emadl":
+            continue
+        values = [getattr(each, field.name) for each in recipes]
+        row = [field.name, *(_setting(each, field.name) for each in recipes), field.metadata["help"]]
+        differs = len(set(values)) > 1 or values[0] != getattr(usual, field.name)
+        (chosen if differs else rest).append(row)
+    head = ["setting", "this run", "other run", "meaning"] if other else ["setting", "value", "meaning"]
+    which = "differ between the runs or from the recipe 'ema'" if other else "differ from the recipe 'ema'"
+    return {
+        "chosen": Table(f"Settings that {which}", head, chosen) if chosen else None,
+        "rest": Table("Settings as in the recipe 'ema'", head, rest),
+        "texts": sorted(recipe.emadl.items()),
+    }
+
+
+def history_charts(run: Run, other: Optional[Run]) -> List[Tuple[str, str]]:
+    """Return charts of the training and what they show; of another run only what was validated."""
+    shown = [
+        ("mse", "MSE per pixel", True),
+        ("perplexity", "Perplexity of the codes", False),
+        ("codes_used", "Codes used", False),
+        ("commitment", "Commitment loss", True),
+    ]
+    charts = []
+    for name, title, log in shown:
+        curves = [_curve(run.rows, f"train_{name}", "training", 1, True)]
+        curves.append(_curve(run.rows, f"validation_{name}", "validation", 0))
+        if other:
+            curves.append(_curve(other.rows, f"validation_{name}", "other run, validation", 2))
+        charts.append(_chart(name, title, curves, log, run.exported))
+    rate = [_curve(run.rows, "learning_rate", "learning rate", 0)]
+    charts.append(_chart("learning_rate", "Learning rate", rate, False, run.exported))
+    return charts
+
+
+def prior_chart(run: Run) -> Optional[Tuple[str, str]]:
+    """Return a chart of the training of a run's prior and what it shows, or nothing."""
+    rows = run.prior_rows
+    if not rows:
+        return None
+    curves = [_curve(rows, "train_bits_per_image", "training", 1, True)]
+    curves += [_curve(rows, "validation_bits_per_image", "validation", 0)]
+    if any(row["validation_bits_per_image_with_class"] != row["validation_bits_per_image"] for row in rows):
+        curves += [_curve(rows, "validation_bits_per_image_with_class", "given the class", 2)]
+    return _chart("prior_bits", "Bits an image", curves, False, None)
+
+
+def number(value: float) -> str:
+    """Return a number as it is read: whole ones with commas, others with four digits that count."""
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def _curve(rows: Sequence[Row], name: str, label: str, series: int, dashed: bool = False) -> Curve:
+    return Curve(label, [row["epoch"] for row in rows], [row[name] for row in rows], series, dashed)
+
+
+def _chart(name: str, title: str, curves: List[Curve], log: bool, exported: Optional[Row]) -> Tuple[str, str]:
+    """Return an SVG and its caption; who cannot see the curves is told where they begin and end."""
+    told = [f"{curve.label} from {number(curve.values[0])} to {number(curve.values[-1])}" for curve in curves]
+    about = f"{title} over {len(curves[0].values)} epochs: {'; '.join(told)}"
+    mark = exported["epoch"] if exported else None
+    return draw_curves(name, about, curves, log, name == "codes_used", mark), title
+
+
+def _setting(recipe: Recipe, name: str) -> str:
+    value = getattr(recipe, name)
+    if name == "learning_rate" and value is None:
+        return f"{recipe.highest_learning_rate:g}, the model's own"
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) or "none"
+    return "none" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)

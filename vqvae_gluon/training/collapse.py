@@ -1,0 +1,30 @@
+"""A collapsed codebook: when it is one, which of the known causes is likely, and what to try."""
+from ..recipes.autoencoder import Recipe
+
+_COLLAPSED = 3
+_ALL_ALIKE = 1.5  # perplexity
+
+
+def explain_collapse(codes_used: float, perplexity: float, vectors: int, recipe: Recipe) -> str:
+    """Say that the codebook has collapsed, why, and what to try; return '' where it has not.
+
+    It has where less than a third of the codes that could be used are in use: all rows, or as many as there were
+    ``vectors`` to choose one. ``codes_used`` and ``perplexity`` are those of the same vectors.
+    """
+    known = recipe.num_embeddings
+    if codes_used >= min(known, vectors) / _COLLAPSED:
+        return ""
+    cause = f"the encoder outruns its codebook: try a higher --beta than {recipe.beta:g}"
+    if perplexity < _ALL_ALIKE:
+        rate = recipe.highest_learning_rate
+        cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {rate:g}"
+    elif recipe.freeze_codebook:
+        cause = "it is frozen, and other images than these made it: try without --freeze-codebook"
+    elif recipe.update == "gradient":
+        cause = "rows that no vector chooses get no gradient: try --update ema"
+    elif not (recipe.dead_share or recipe.dead_below):
+        cause = "rows that no vector chooses are never replaced: try --dead-share 0.1"
+    return (
+        f"the codebook has collapsed: {codes_used:g} of {known} codes in use, "
+        f"perplexity {perplexity:.1f}; {cause}"
+    )
