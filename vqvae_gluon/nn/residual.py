@@ -45,7 +45,10 @@ class ResidualEncoder(HybridBlock):
     stride : int
         How many pixels a side one code stands for: 4, 8 or 16, which are two, three or four strided convolutions.
 
-    Raises VQVAEError for another width or stride.
+    Raises
+    ------
+    VQVAEError
+        For another width or stride.
     """
 
     def __init__(
