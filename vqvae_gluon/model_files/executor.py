@@ -6,6 +6,7 @@ BatchNorm, which changes bits, with an addition, which overwrites what others st
 it, which then gets the activation.
 """
 import contextlib
+import ctypes
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
+from mxnet.base import _LIB, check_call
 
 from .component import Component
 
@@ -27,10 +29,15 @@ _binding = threading.Lock()  # of the environment, which all threads share
 
 
 class _Bound(NamedTuple):
-    """A network bound for a number of examples, and its inputs, in which the caller writes."""
+    """A network bound for a number of examples, its inputs, in which the caller writes, and its outputs."""
 
     network: mx.executor.Executor
     inputs: List["_Input"]
+    outputs: List["_Output"]
+
+    def run(self) -> None:
+        """Compute. MXNet's own ``forward`` also asks for all outputs anew, a twelfth of the time of a small network."""
+        check_call(_LIB.MXExecutorForward(self.network.handle, ctypes.c_int(False)))
 
 
 class _Input:
@@ -55,6 +62,20 @@ class _Input:
             self.array._sync_copyfrom(values)
         else:
             self._values[...] = values
+
+
+class _Output:
+    """One output on a device. Its array, shape and type stay what they are from run to run, and are asked for once."""
+
+    def __init__(self, array: mx.nd.NDArray) -> None:
+        self._array, self._shape, self._dtype = array, array.shape, array.dtype
+
+    def read(self) -> np.ndarray:
+        """Return a copy, when it is computed."""
+        values = np.empty(self._shape, self._dtype)
+        memory = ctypes.c_void_p(values.ctypes.data)
+        check_call(_LIB.MXNDArraySyncCopyToCPU(self._array.handle, memory, ctypes.c_size_t(values.size)))
+        return values
 
 
 class Executor:
@@ -88,8 +109,8 @@ class Executor:
             bound = self._bind(len(inputs[0]))
             for memory, values in zip(bound.inputs, inputs):
                 memory.write(values)
-            bound.network.forward(is_train=False)
-            return [output.asnumpy() for output in bound.network.outputs]
+            bound.run()
+            return [output.read() for output in bound.outputs]
 
     def _bind(self, count: int) -> _Bound:
         """Return the network bound for ``count`` examples; the weights are the same for all counts."""
@@ -104,7 +125,7 @@ class Executor:
         states = {name: arrays[name] for name in self._symbol.list_auxiliary_states()}
         with _binding, _fusing_nothing():
             network = self._symbol.bind(self._ctx, given, grad_req="null", aux_states=states)
-        self._bound[count] = _Bound(network, list(inputs.values()))
+        self._bound[count] = _Bound(network, list(inputs.values()), [_Output(array) for array in network.outputs])
         return self._bound[count]
 
 
