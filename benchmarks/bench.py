@@ -25,9 +25,6 @@ SECTIONS = ("training", "bulk", "latency", "start", "imports", "target", "prior"
 #: What a contender reached, by unit; the first one is what a choice goes by.
 Figures = Dict[str, float]
 
-# As in a program that does not call compute_in_this_thread, see docs/performance.md.
-_OWN_THREADS = {"MXNET_ENGINE_TYPE": "ThreadedEnginePerDevice"}
-
 # Seconds in which threads that spin after their work come to rest.
 _REST = 0.2
 
@@ -218,7 +215,6 @@ class Bench:
         trial = partial(torch, images=images, threads=self._threads)
         contenders = {
             "ours, C++": self._latency_program,
-            "ours, C++, MXNet's threads": partial(self._latency_program, **_OWN_THREADS),
             "ours, Python": self._latency_python,
             "ours, Python, NaiveEngine": partial(self._latency_python, MXNET_ENGINE_TYPE="NaiveEngine"),
             "PyTorch": partial(torch, **self._choose("one at a time, PyTorch", _LAYOUTS, trial)),
@@ -238,9 +234,8 @@ class Bench:
         both = {f"{unit}, {name}": value for name, figures in found.items() for unit, value in figures.items()}
         return {**found[best], "threads": counts[best], **both}
 
-    def _latency_program(self, images: int, threads: int, **environment: str) -> Figures:
-        variables = {"OMP_NUM_THREADS": str(threads), **environment}
-        lines = self._run(LATENCY, MODEL, "test.bytes", images, **variables).split()
+    def _latency_program(self, images: int, threads: int) -> Figures:
+        lines = self._run(LATENCY, MODEL, "test.bytes", images, OMP_NUM_THREADS=str(threads)).split()
         return percentiles([float(line) for line in lines])
 
     def _latency_python(self, images: int, threads: int, **environment: str) -> Figures:

@@ -1,10 +1,9 @@
-"""From measured rounds to a table and a chart."""
+"""From measured rounds to a table."""
 import statistics
-from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 _EAGER, _COMPILE, _ONNX, _VQP = "PyTorch eager", "torch.compile", "ONNX Runtime", "vector-quantize-pytorch"
-_OWN_THREADS, _NAIVE, _TWO = ", MXNet's threads", ", NaiveEngine", ", two callers"
+_NAIVE, _TWO = ", NaiveEngine", ", two callers"
 _START = "start to first reconstruction"
 
 
@@ -38,7 +37,6 @@ COMPARISONS = (
         Comparison("one at a time", unit, ours, theirs, required)
         for ours, pytorch, onnx in (
             ("ours, C++", 1.5, 1.2),
-            (f"ours, C++{_OWN_THREADS}", None, None),
             ("ours, Python", 1.8, 0.75),
             (f"ours, Python{_NAIVE}", None, None),
         )
@@ -155,28 +153,3 @@ def markdown_table(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
     return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])
-
-
-def draw(path: Path, rows: Sequence[Row]) -> None:
-    """Draw the ratios as bars, with their spread, and what is required of each as a line."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
-
-    rows = [row for row in rows if row["required"] is not None][::-1]
-    figure = Figure(figsize=(10, 1.2 + 0.35 * len(rows)), constrained_layout=True)
-    axes = figure.add_subplot()
-    axes.set_xscale("log")
-    axes.axvline(1, color="gray", linewidth=1)
-    for place, row in enumerate(rows):
-        median, low, high = row["ratio"].values()
-        axes.barh(place, median - 1, left=1, color="tab:green" if row["met"] else "tab:red", alpha=0.6)
-        axes.plot([low, high], [place, place], color="black", linewidth=1)
-        axes.plot([row["required"]] * 2, [place - 0.4, place + 0.4], color="black", linewidth=3)
-    names = [f"{row['work']} ({row['unit']}): {row['our_name']} to {row['their_name']}" for row in rows]
-    axes.set_yticks(range(len(rows)))
-    axes.set_yticklabels(names)
-    axes.set_xticks([0.5, 1, 2, 5, 10, 20])
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("times better ours is\nthick: required, thin: spread")
-    figure.savefig(path, dpi=120)

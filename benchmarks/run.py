@@ -5,7 +5,7 @@ Usage: .venv/bin/python benchmarks/run.py [--rounds 5] [--quick] [--only trainin
 The contenders take turns, round after round, on the same number of threads (OMP_NUM_THREADS, else every core); for one
 image at a time each is measured on one thread, too, and its better figures count. Each works in a process of its own,
 and while one is timed the others wait. The first round warms up and is not counted. The results go to
-benchmarks/results/<date>.json and .png; those of --only bear its names. Absolute figures hold for one machine at one
+benchmarks/results/<date>.json; those of --only bear its names. Absolute figures hold for one machine at one
 time.
 """
 import argparse
@@ -21,11 +21,11 @@ from typing import Any, Dict, List
 
 from bench import BUILD, FULL, HERE, QUICK, ROOT, SECTIONS, Bench, Figures
 from environment import make_peers
-from report import draw, format_memory, format_table, summarize
+from report import format_memory, format_table, summarize
 
 
 def main() -> None:
-    """Measure, print the table, and write everything measured and a chart."""
+    """Measure, print the table, and write everything measured."""
     options = _options()
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     machine = _machine()
@@ -159,8 +159,7 @@ def _write(result: Dict[str, Any], folder: Path) -> None:
     part = "" if len(sections) == len(SECTIONS) else "-" + "-".join(sections)
     path = folder / f"{result['date'][:10]}{part}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
-    draw(path.with_suffix(".png"), result["table"])
-    print(f"\nwritten: {path} and its chart, .png")
+    print(f"\nwritten: {path}")
 
 
 if __name__ == "__main__":
