@@ -1,6 +1,7 @@
 /// Draws images' codes and prints the milliseconds for each go.
 ///
-/// Usage: generate MODEL COUNT TIMES. MXNet computes in the one thread there is, unless MXNET_ENGINE_TYPE says otherwise.
+/// Usage: generate MODEL COUNT TIMES. MXNet computes in the one thread there is, unless MXNET_ENGINE_TYPE says
+/// otherwise.
 
 #include <chrono>
 #include <cstdint>

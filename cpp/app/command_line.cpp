@@ -36,7 +36,8 @@ vqvae::Error mismatch(const CLI::ArgumentMismatch& error, const std::vector<std:
   const auto kind = kinds.find(option);
   if (kind != kinds.end()) return vqvae::Error(option + " needs " + kind->second + "; see vqvae --help");
   const std::string start = "--" + option + "=";
-  const auto given = std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.rfind(start, 0) == 0; });
+  const auto given =
+      std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.rfind(start, 0) == 0; });
   return vqvae::Error("unknown option " + (given == words.end() ? option : *given) + "; see vqvae --help");
 }
 

@@ -146,7 +146,8 @@ vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
     throw vqvae::Error("rows was given as " + text + ": it must be from 1 to " + std::to_string(shape[0]));
   }
   try {
-    vqvae::Codes codes = codec.encode(codec.read_image(options.value("--complete"), true, options.value("--background")));
+    vqvae::Codes codes =
+        codec.encode(codec.read_image(options.value("--complete"), true, options.value("--background")));
     codes.resize(*rows * shape[1]);
     return codes;
   } catch (const vqvae::Error& error) {  // which recommends a flag that this command does not heed
@@ -164,7 +165,9 @@ vqvae::SampleSettings sample_settings(vqvae::Sampler& sampler, const Options& op
   const std::string heat = options.value("--temperature", "1"), top_k = options.value("--top-k", "0");
   vqvae::SampleSettings settings;
   settings.count = whole(count).value_or(0);
-  if (settings.count < 1 || settings.count > vqvae::detail::most_images) throw vqvae::Error(vqvae::detail::count_fault(count));
+  if (settings.count < 1 || settings.count > vqvae::detail::most_images) {
+    throw vqvae::Error(vqvae::detail::count_fault(count));
+  }
   const auto start = whole(seed);
   if (!start || *start > 0xFFFFFFFFU) throw vqvae::Error(vqvae::detail::seed_fault(seed));
   settings.seed = static_cast<std::uint32_t>(*start);

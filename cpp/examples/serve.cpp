@@ -1,5 +1,6 @@
-/// Answers requests in several threads, each with a codec of its own: a line of standard input is the path of an image, a
-/// line of standard output that path, a tab and the image's codes, or what is wrong with it. Answers come as they are ready.
+/// Answers requests in several threads, each with a codec of its own: a line of standard input is the path of an image,
+/// a line of standard output that path, a tab and the image's codes, or what is wrong with it. Answers come as they are
+/// ready.
 ///
 /// Usage: serve MODEL [THREADS]
 
@@ -17,7 +18,9 @@ namespace {
 std::string answer(vqvae::Codec& codec, const std::string& path) {
   try {
     std::string text;
-    for (const int code : codec.encode(codec.read_image(path))) text += (text.empty() ? "" : " ") + std::to_string(code);
+    for (const int code : codec.encode(codec.read_image(path))) {
+      text += (text.empty() ? "" : " ") + std::to_string(code);
+    }
     return text;
   } catch (const vqvae::Error& error) {
     return std::string("error: ") + error.what();

@@ -62,7 +62,8 @@ void test_refusals(BatchCodec& batches) {
   }
   check::refuses<Error>([&] { batches.decode({Codes(49), Codes(48)}); }, "48 codes were given", "48 codes");
   check::that(batches.encode(noise(20)).size() == 20, "and it goes on");
-  check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 0); }, "threads was given as 0: it must be from 1", "no thread");
+  check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 0); }, "threads was given as 0: it must be from 1",
+                        "no thread");
   check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 1025); }, "threads was given as 1025", "many threads");
   check::refuses<Error>([] { BatchCodec(VQVAE_PRETRAINED, 1, 0); }, "batch size was given as 0", "batch size 0");
   check::refuses<Error>([] { BatchCodec("/no/such/folder"); }, "holds no exported model", "a missing model");
@@ -72,7 +73,9 @@ void test_refusals(BatchCodec& batches) {
 /// Return how many cores an operator of MXNet may use on a device: what OpenMP says in the thread that runs it.
 int cores_of(unsigned device) {
   static int count;
-  const auto ask = [](void*, void*) { count = reinterpret_cast<int (*)()>(::dlsym(RTLD_DEFAULT, "omp_get_max_threads"))(); };
+  const auto ask = [](void*, void*) {
+    count = reinterpret_cast<int (*)()>(::dlsym(RTLD_DEFAULT, "omp_get_max_threads"))();
+  };
   const unsigned context[] = {1, device};
   MXEnginePushSync(ask, nullptr, nullptr, context, nullptr, 0, nullptr, 0);
   MXNDArrayWaitAll();

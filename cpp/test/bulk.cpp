@@ -1,7 +1,7 @@
 /// Encodes and reconstructs raw images, for comparison with Python.
 ///
-/// Usage: bulk MODEL BATCH_SIZE IMAGES CODES RECONSTRUCTIONS [THREADS], all files being raw bytes. Prints how many seconds
-/// encoding and decoding took, after first batches, for which oneDNN generates code.
+/// Usage: bulk MODEL BATCH_SIZE IMAGES CODES RECONSTRUCTIONS [THREADS], all files being raw bytes. Prints how many
+/// seconds encoding and decoding took, after first batches, for which oneDNN generates code.
 
 #include <chrono>
 #include <cstddef>

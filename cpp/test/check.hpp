@@ -22,8 +22,7 @@ void refuses(Call call, const std::string& words, const std::string& what) {
     that(false, what + ": nothing was thrown");
   } catch (const Error& error) {
     const std::string message = error.what();
-    that(message.find(words) != std::string::npos && message.find('\n') == std::string::npos,
-         what + ": " + message);
+    that(message.find(words) != std::string::npos && message.find('\n') == std::string::npos, what + ": " + message);
   }
 }
 

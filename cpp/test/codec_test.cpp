@@ -39,9 +39,9 @@ void test_batch_sizes(vqvae::Codec& one) {
 void test_argmax() {
   const float nan = std::numeric_limits<float>::quiet_NaN(), low = -std::numeric_limits<float>::infinity();
   // Rows of six places; below, what MXNet's argmax gives for each place.
-  const std::vector<float> scores = {1, 2, nan, 1,   low, 3,   //
-                                       3, 2, 5,   nan, low, nan,  //
-                                       2, 2, nan, nan, low, 4};
+  const std::vector<float> scores = {1, 2, nan, 1,   low, 3,    //
+                                     3, 2, 5,   nan, low, nan,  //
+                                     2, 2, nan, nan, low, 4};
   check::that(vqvae::detail::argmax(scores.data(), 3, 6) == vqvae::Codes{1, 0, 0, 1, 0, 1},
               "the greatest, of equals the first");
 }
@@ -64,7 +64,8 @@ void test_refusals(vqvae::Codec& codec) {
   using vqvae::Error;
   check::refuses<Error>([] { vqvae::Codec("/no/such/folder"); }, "holds no exported model", "a missing model");
   check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED, 0); }, "batch size was given as 0", "batch size 0");
-  check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED, 4000000000U); }, "given as 4000000000", "a huge batch size");
+  check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED, 4000000000U); }, "given as 4000000000",
+                        "a huge batch size");
   check::refuses<Error>([] { vqvae::compute_in_this_thread(); }, "call it first", "a late choice of the thread");
   check::refuses<Error>([&] { codec.encode(vqvae::Image{1, 2, 2, "abcd"}); }, "shape (1, 2, 2)", "a small image");
   check::refuses<Error>([&] { codec.encode(vqvae::Image{1, 28, 28, "abcd"}); }, "4 bytes", "an image cut short");
@@ -111,15 +112,17 @@ void test_manifest() {
               "SHA-256 of 56 a");
   check::that(parse_json(std::string(501, '[') + std::string(501, ']')).has_value(), "JSON may be nested 500 deep");
   check::that(parse_json(R"({"a": 1, "a": 2})")->at("a") == 2, "of equal names the last counts");
-  const std::string whole = R"({"a": [1, -2.5e3, null, true, {"files": 0}], "files": {"x/y": "12", "\u00e9": 3}, "z": {}})";
+  const std::string whole =
+      R"({"a": [1, -2.5e3, null, true, {"files": 0}], "files": {"x/y": "12", "\u00e9": 3}, "z": {}})";
   const auto read = parse_json(whole);
   check::that(read && read->at("files").at("x/y") == "12", "JSON is read");
   for (std::size_t end = 0; end < whole.size(); ++end) {
     if (parse_json(whole.substr(0, end))) check::that(false, "JSON cut short is refused");
   }
-  for (const std::string& damaged : {whole + "}", std::string(R"({"files": {}, })"), std::string("[01]"), std::string("\"\x80\""),
-                                     std::string(R"({"a" "b"})"), std::string(100000, '['), std::string(502, '[') + std::string(502, ']'), std::string("\xef\xbb\xbf{}"), std::string("[1,]"),
-                                     std::string("\"\xed\xa0\x80\"")}) {
+  for (const std::string& damaged :
+       {whole + "}", std::string(R"({"files": {}, })"), std::string("[01]"), std::string("\"\x80\""),
+        std::string(R"({"a" "b"})"), std::string(100000, '['), std::string(502, '[') + std::string(502, ']'),
+        std::string("\xef\xbb\xbf{}"), std::string("[1,]"), std::string("\"\xed\xa0\x80\"")}) {
     check::that(!parse_json(damaged), "refused: " + vqvae::detail::printable(damaged.substr(0, 40)));
   }
 }
@@ -128,12 +131,13 @@ void test_graphs() {
   using vqvae::detail::is_graph;
   const std::string data = R"({"op": "null", "name": "data", "inputs": []})";
   const auto graph = [&](const std::string& inputs, const std::string& heads, const std::string& attributes = "{}") {
-    return R"({"nodes": [)" + data + R"(, {"op": "relu", "name": "a", "attrs": )" + attributes + R"(, "inputs": )" + inputs +
-           R"(}], "heads": )" + heads + "}";
+    return R"({"nodes": [)" + data + R"(, {"op": "relu", "name": "a", "attrs": )" + attributes + R"(, "inputs": )" +
+           inputs + R"(}], "heads": )" + heads + "}";
   };
   check::that(is_graph(graph("[[0, 0, 0]]", "[[1, 0, 0]]")), "a graph is a graph");
   check::that(is_graph(graph("[[0, 0, 0]]", "[[1, 2, 0]]", R"({"num_outputs": "3"})")), "so is one with three outputs");
-  for (const std::string inputs : {"[[1, 0, 0]]", "[[0, -1, 0]]", "[[0, 1, 0]]", "[[0]]", "[0]", "3", "[[0, 0.0, 0]]"}) {
+  for (const std::string inputs :
+       {"[[1, 0, 0]]", "[[0, -1, 0]]", "[[0, 1, 0]]", "[[0]]", "[0]", "3", "[[0, 0.0, 0]]"}) {
     check::that(!is_graph(graph(inputs, "[[1, 0, 0]]")), "refused as an input: " + inputs);
   }
   for (const std::string heads : {"[[2, 0, 0]]", "[[1, 1, 0]]", "{}", R"([["1", 0, 0]])"}) {

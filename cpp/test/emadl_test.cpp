@@ -4,8 +4,8 @@
 /// gives the first head. It reads the pixels of the ten test digits properly, gives the codec's bytes, and its LeNet
 /// reads the digits.
 ///
-/// Usage: emadl_test [MODEL PACKAGE], a model folder (default: the pre-trained one's) and the package of its components.
-/// Of another model, the LeNet is tried only where it is there.
+/// Usage: emadl_test [MODEL PACKAGE], a model folder (default: the pre-trained one's) and the package of its
+/// components. Of another model, the LeNet is tried only where it is there.
 
 #include <mxnet/c_api.h>
 

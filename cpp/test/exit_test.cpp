@@ -13,7 +13,8 @@ int main() {
   idle.forward(std::vector<float>(28 * 28));
   idle.output();
 
-  // A codec's executors are as good as idle when they go; one that is hard at work shows each time what may happen then.
+  // A codec's executors are as good as idle when they go; one that is hard at work shows each time what may happen
+  // then.
   vqvae::Executor busy = make(500);
   busy.forward(std::vector<float>(500 * 28 * 28));
 }

@@ -27,13 +27,15 @@ void test_round_trip(unsigned channels, unsigned height, unsigned width) {
 void test_refusals() {
   using vqvae::Error;
   const auto path = folder / "refused.png";
-  for (const vqvae::Image& image : {vqvae::Image{1, 28, 28, "abc"}, vqvae::Image{2, 2, 2, "12345678"}, vqvae::Image{1, 0, 0, ""}}) {
+  for (const vqvae::Image& image :
+       {vqvae::Image{1, 28, 28, "abc"}, vqvae::Image{2, 2, 2, "12345678"}, vqvae::Image{1, 0, 0, ""}}) {
     check::refuses<Error>([&] { vqvae::write_png(path, image); }, "a PNG takes", "an image that is none");
   }
   check::that(!std::filesystem::exists(path), "nothing is written");
   vqvae::write_png(folder / "small.png", noise(1, 2, 2));
   for (const unsigned channels : {0U, 2U, 4U}) {
-    check::refuses<Error>([&] { vqvae::read_image(folder / "small.png", channels, 2, 2); }, "have 1 or 3", "no such channels");
+    check::refuses<Error>([&] { vqvae::read_image(folder / "small.png", channels, 2, 2); }, "have 1 or 3",
+                          "no such channels");
   }
   check::refuses<Error>([] { vqvae::read_image(folder / "small.png", 1, 0, 2); }, "without pixels", "no pixels");
   std::filesystem::remove(folder / "small.png");

@@ -134,8 +134,8 @@ int main(int count, char** arguments) {
       }
     }
   }
-  check::that(lines == 0, std::to_string(mutations) + " mutations: " + std::to_string(refused) + " refused with one line, " +
-                              std::to_string(mutations - refused) + " gave a result");
+  check::that(lines == 0, std::to_string(mutations) + " mutations: " + std::to_string(refused) +
+                              " refused with one line, " + std::to_string(mutations - refused) + " gave a result");
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   check::that(usage.ru_maxrss < 1024 * 1024, "peak memory: " + std::to_string(usage.ru_maxrss / 1024) + " MiB");

@@ -43,8 +43,8 @@ void test_executor(const std::string& json, const std::string& parameters) {
   vqvae::Executor executor(json, parameters, {3, 1, 28, 28}, "codes");
   check::that(executor.output_shape() == vqvae::Shape{3, 7, 7}, "the head asked for is the codes");
   check::refuses<vqvae::Error>([&] { executor.forward({1.0F}); }, "given 1 values: it takes 2352", "a short input");
-  check::refuses<vqvae::Error>([&] { vqvae::Executor(json, parameters, {1, 1, 28, 28}, "nothing"); }, "MXNet: ",
-                               "a head that is not there");
+  check::refuses<vqvae::Error>([&] { vqvae::Executor(json, parameters, {1, 1, 28, 28}, "nothing"); },
+                               "MXNet: ", "a head that is not there");
 
   const std::vector<float> input(3 * 28 * 28, 0.5F);
   executor.forward(input);

@@ -54,7 +54,8 @@ int main() {
   elsewhere([&] { check::refuses<Error>([&] { codec.decode(codes); }, words, "decoding in another thread"); });
   elsewhere([&] { check::refuses<Error>([] { vqvae::Codec(VQVAE_PRETRAINED); }, words, "a codec of another thread"); });
   elsewhere([&] { check::refuses<Error>([&] { codec.read_image(VQVAE_DIGITS "/0.png"); }, words, "an image there"); });
-  elsewhere([&] { check::refuses<Error>([] { vqvae::compute_in_this_thread(); }, "call it first", "a second thread"); });
+  elsewhere(
+      [&] { check::refuses<Error>([] { vqvae::compute_in_this_thread(); }, "call it first", "a second thread"); });
   vqvae::compute_in_this_thread();
   check::that(codec.encode(images) == codes, "and this thread goes on");
   return check::failures;

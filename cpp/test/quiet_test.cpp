@@ -23,7 +23,9 @@ void test_quiet_thread(const std::ostringstream& printed) {
   std::cerr << "after";
   check::that(printed.str() == "before another's 2 after", "only the one thread is quiet: " + printed.str());
   std::cerr.setstate(std::ios_base::failbit);
-  { const vqvae::detail::QuietThread quiet; }
+  {
+    const vqvae::detail::QuietThread quiet;
+  }
   check::that(std::cerr.fail(), "and the stream is left as it was");
   std::cerr.clear();
 }

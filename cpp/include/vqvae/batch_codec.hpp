@@ -11,9 +11,9 @@
 ///       const std::vector<vqvae::Image> reconstructions = codec.decode(codes);
 ///     }
 ///
-/// Threads: any number of threads may call it at the same time; they share its codecs, and wait for one where all are at work.
-/// It is of no use after compute_in_this_thread(). Lifetime: it must end before main does, and after all calls. Errors are
-/// exceptions of type vqvae::Error; of several wrong images the first one's.
+/// Threads: any number of threads may call it at the same time; they share its codecs, and wait for one where all are
+/// at work. It is of no use after compute_in_this_thread(). Lifetime: it must end before main does, and after all
+/// calls. Errors are exceptions of type vqvae::Error; of several wrong images the first one's.
 
 #include <algorithm>
 #include <atomic>
@@ -41,10 +41,11 @@ namespace vqvae {
 /// The results are those of Codec, bit for bit. Neither to be copied nor moved.
 class BatchCodec {
  public:
-  /// `threads` is how many images are at work at once, each on an equal part of the cores; each time a thread takes up to
-  /// `batch_size` images. OMP_NUM_THREADS, where it is set, is the number of cores of each instead. Throws Error as Codec does,
-  /// and for a number of threads that is not from 1 to 1024.
-  explicit BatchCodec(const std::filesystem::path& folder, unsigned threads = detail::cores(), unsigned batch_size = 50) {
+  /// `threads` is how many images are at work at once, each on an equal part of the cores; each time a thread takes up
+  /// to `batch_size` images. OMP_NUM_THREADS, where it is set, is the number of cores of each instead. Throws Error as
+  /// Codec does, and for a number of threads that is not from 1 to 1024.
+  explicit BatchCodec(const std::filesystem::path& folder, unsigned threads = detail::cores(),
+                      unsigned batch_size = 50) {
     detail::share_cores(threads);
     for (unsigned i = 0; i < threads; ++i) codecs_.push_back(Codec(folder, batch_size, i));
     for (Codec& codec : codecs_) idle_.push_back(&codec);
@@ -126,7 +127,9 @@ class BatchCodec {
       }
     };
     std::vector<std::future<void>> others;
-    for (std::size_t i = 1; i < std::min(codecs_.size(), batches); ++i) others.push_back(std::async(std::launch::async, run));
+    for (std::size_t i = 1; i < std::min(codecs_.size(), batches); ++i) {
+      others.push_back(std::async(std::launch::async, run));
+    }
     run();
     for (std::future<void>& other : others) other.get();
     for (const std::exception_ptr& fault : faults) {

@@ -11,8 +11,8 @@
 ///       vqvae::write_png("reconstruction.png", codec.decode(codes));
 ///     }
 ///
-/// Threads: one at a time may use a codec, and each thread may have its own (BatchCodec does this for you). Lifetime: a codec
-/// must end before main does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
+/// Threads: one at a time may use a codec, and each thread may have its own (BatchCodec does this for you). Lifetime: a
+/// codec must end before main does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
 
 #include <algorithm>
 #include <cmath>
@@ -58,8 +58,8 @@ inline std::string printable(std::string text) {
   return text;
 }
 
-/// Return the row of the greatest of `rows` scores at each of `places` places, of scores[row][place]: of equals, the first,
-/// and of all, the first that is not a number, as MXNet's argmax.
+/// Return the row of the greatest of `rows` scores at each of `places` places, of scores[row][place]: of equals, the
+/// first, and of all, the first that is not a number, as MXNet's argmax.
 inline Codes argmax(const float* scores, unsigned rows, std::size_t places) {
   std::vector<float> most(scores, scores + places);
   Codes codes(places);
@@ -78,8 +78,8 @@ inline Codes argmax(const float* scores, unsigned rows, std::size_t places) {
 
 /// Encodes, decodes and reconstructs up to `batch_size` images at a time on the CPU.
 ///
-/// Shapes are read from the files; results do not depend on the batch size. Move-only. One that was moved from throws Error
-/// when it is used; moving one to itself changes nothing.
+/// Shapes are read from the files; results do not depend on the batch size. Move-only. One that was moved from throws
+/// Error when it is used; moving one to itself changes nothing.
 class Codec {
  public:
   /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
@@ -131,7 +131,7 @@ class Codec {
       for (std::size_t i = 0; i < stop - start; ++i) {
         const float* const first = output.data() + i * output.size() / model.batch_size;
         result.push_back(model.gives_scores ? detail::argmax(first, model.encoder.output_shape()[1], count)
-                                              : Codes(first, first + count));
+                                            : Codes(first, first + count));
       }
     }
     return result;
@@ -141,7 +141,8 @@ class Codec {
   std::vector<Image> decode(const std::vector<Codes>& codes) {
     State& model = state();
     std::vector<Image> result;
-    const std::size_t area = volume(model.codes_shape), depth = model.codebook.shape[1], size = volume(model.image_shape);
+    const std::size_t area = volume(model.codes_shape), depth = model.codebook.shape[1],
+                      size = volume(model.image_shape);
     for (std::size_t start = 0; start < codes.size(); start += model.batch_size) {
       const std::size_t stop = std::min<std::size_t>(codes.size(), start + model.batch_size);
       std::vector<float> encoding(area * depth * model.batch_size);
@@ -192,7 +193,8 @@ class Codec {
 
   Codec(const ModelFiles& files, unsigned batch_size, unsigned device, const detail::Component& encoder,
         const detail::Component& decoder, const std::string& head)
-      : state_(new State{batch_size, head != "codes",
+      : state_(new State{batch_size,
+                         head != "codes",
                          encoder.input_shape(),
                          {decoder.inputs.at("data").begin() + 2, decoder.inputs.at("data").end()},
                          find_codebook(files, encoder),
@@ -297,8 +299,8 @@ inline Codes parse_codes(const std::string& name, const std::string& text, const
   for (std::string word; words >> word;) {
     const bool digits = word.size() < 10 && word.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || std::stoul(word) >= codec.num_embeddings()) {
-      throw Error(name + ": holds '" + detail::printable(word.substr(0, 20)) + "', the model's codes are whole numbers from 0 to " +
-                  std::to_string(codec.num_embeddings() - 1));
+      throw Error(name + ": holds '" + detail::printable(word.substr(0, 20)) +
+                  "', the model's codes are whole numbers from 0 to " + std::to_string(codec.num_embeddings() - 1));
     }
     codes.push_back(std::stoi(word));
   }

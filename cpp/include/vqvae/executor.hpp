@@ -9,8 +9,8 @@
 ///     executor.forward(std::vector<float>(8 * 28 * 28));    // eight black images
 ///     const std::vector<float> encoding = executor.output();  // of shape executor.output_shape()
 ///
-/// Threads: one at a time may use an executor, and each thread may have its own; after compute_in_this_thread() only that
-/// thread. Lifetime: it must end before main does. The files are believed: Codec checks those of a stranger first.
+/// Threads: one at a time may use an executor, and each thread may have its own; after compute_in_this_thread() only
+/// that thread. Lifetime: it must end before main does. The files are believed: Codec checks those of a stranger first.
 
 #include <string>
 #include <utility>
@@ -38,8 +38,8 @@ class Executor {
     const mx_uint offsets[] = {0, static_cast<mx_uint>(input_shape.size())};
     PredictorHandle handle = nullptr;
     detail::check(MXPredCreatePartialOut(graph.c_str(), parameters.data(), static_cast<int>(parameters.size()), 1,
-                                         static_cast<int>(device), 1,
-                                         &key, offsets, input_shape.data(), 1, &head_key, &handle));
+                                         static_cast<int>(device), 1, &key, offsets, input_shape.data(), 1, &head_key,
+                                         &handle));
     handle_.reset(handle);
     mx_uint* sides = nullptr;
     mx_uint axes = 0;

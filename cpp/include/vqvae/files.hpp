@@ -30,7 +30,7 @@ inline std::string reason(int error) { return error == EBADF ? "it is closed" : 
 /// Read what is left behind a descriptor; return what went wrong, or nothing. A pipe or a device may have no end.
 inline std::string read_all(int descriptor, std::string& content) {
   constexpr std::size_t longest = std::size_t{1} << 28U;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) != 0) return "cannot be read (" + reason(errno) + ")";
   std::string part(1 << 16, '\0');
   while (true) {
@@ -105,8 +105,8 @@ inline void write_file(const std::filesystem::path& path, const std::string& con
   const mode_t mask = ::umask(0);
   ::umask(mask);
   // mkstemp makes private files.
-  bool written = detail::write_all(descriptor, content) && ::fchmod(descriptor, 0666 & ~mask) == 0 &&
-                 ::fsync(descriptor) == 0;
+  bool written =
+      detail::write_all(descriptor, content) && ::fchmod(descriptor, 0666 & ~mask) == 0 && ::fsync(descriptor) == 0;
   int error = errno;
   ::close(descriptor);
   if (written && std::rename(temporary.c_str(), target.c_str()) != 0) {

@@ -108,11 +108,12 @@ class StagedFolder {
 
 }  // namespace detail
 
-/// Write new images to `output`: for a name that ends in a slash, to a new folder of PNG files; else as one PNG file, the
-/// image or, of several, their grid. `go_on` is called now and then and may throw to stop. Throws Error as Sampler::sample
-/// does, and if the files cannot be written; nothing is left behind then.
-inline void write_images(Sampler& sampler, const SampleSettings& settings, const std::string& output,
-                         const std::function<void()>& go_on = [] {}) {
+/// Write new images to `output`: for a name that ends in a slash, to a new folder of PNG files; else as one PNG file,
+/// the image or, of several, their grid. `go_on` is called now and then and may throw to stop. Throws Error as
+/// Sampler::sample does, and if the files cannot be written; nothing is left behind then.
+inline void write_images(
+    Sampler& sampler, const SampleSettings& settings, const std::string& output,
+    const std::function<void()>& go_on = [] {}) {
   const auto each = [&](auto&& take) {
     std::size_t number = 0;
     sampler.sample(settings, [&](const std::vector<Codes>& codes) {

@@ -7,8 +7,9 @@
 ///     graph.input("before").set({3, 5});                    // or written at graph.input("before").values()
 ///     const std::vector<const float*>& heads = graph.run();   // where they lie, until the next run
 ///
-/// Threads: one at a time may use a graph, and several graphs may share their weights, also in several threads. Lifetime:
-/// graphs and arrays must end before main does. The files are believed: Sampler checks those of a stranger first.
+/// Threads: one at a time may use a graph, and several graphs may share their weights, also in several threads.
+/// Lifetime: graphs and arrays must end before main does. The files are believed: Sampler checks those of a stranger
+/// first.
 
 #include <cstddef>
 #include <map>
@@ -80,8 +81,8 @@ inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays, unsigned dev
 /// MXNET_SUBGRAPH_BACKEND says otherwise. One thread at a time may use it.
 class Graph {
  public:
-  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights, on the same CPU device of
-  /// MXNet, which is a thread of its engine. Throws Error for what MXNet cannot run.
+  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights, on the same CPU device
+  /// of MXNet, which is a thread of its engine. Throws Error for what MXNet cannot run.
   Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights,
         unsigned device = 0)
       : weights_(std::move(weights)) {

@@ -7,8 +7,8 @@
 ///     image.bytes[28 * row + column];
 ///     vqvae::write_png("digit.png", image);
 ///
-/// Threads: any thread may call these at any time; after compute_in_this_thread() only that thread may read, as MXNet decodes.
-/// Images are plain values. Limits of size: docs/image-files.md.
+/// Threads: any thread may call these at any time; after compute_in_this_thread() only that thread may read, as MXNet
+/// decodes. Images are plain values. Limits of size: docs/image-files.md.
 
 #include <cctype>
 #include <cstddef>

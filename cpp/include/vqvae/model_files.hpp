@@ -32,7 +32,8 @@ inline bool is_component(const std::string& name) {
   const auto is_letter = [](char letter) {
     return letter == '.' || letter == '_' || std::isalnum(static_cast<unsigned char>(letter)) != 0;
   };
-  return name.find('.', 1) != std::string::npos && name.front() != '.' && std::all_of(name.begin(), name.end(), is_letter);
+  return name.find('.', 1) != std::string::npos && name.front() != '.' &&
+         std::all_of(name.begin(), name.end(), is_letter);
 }
 
 /// Return the names of the folders of components in a folder, sorted.
@@ -53,7 +54,8 @@ inline std::vector<std::string> components_in(const std::filesystem::path& folde
 /// SHA-256 for it, refused before anything parses it.
 class ModelFiles {
  public:
-  /// `model` holds a folder for each component: those that the run's manifest names or, without, `<package>.Encoder` and
+  /// `model` holds a folder for each component: those that the run's manifest names or, without, `<package>.Encoder`
+  /// and
   /// `<package>.Decoder`. Throws Error for a damaged manifest.
   explicit ModelFiles(const std::filesystem::path& model) : model_(model) {
     const std::filesystem::path folder = model.has_filename() ? model : model.parent_path();
@@ -112,7 +114,9 @@ class ModelFiles {
     std::string several;
     for (const std::string& found : detail::components_in(model_)) {
       const std::string ending = ".Encoder";
-      if (found.size() <= ending.size() || found.compare(found.size() - ending.size(), ending.size(), ending) != 0) continue;
+      if (found.size() <= ending.size() || found.compare(found.size() - ending.size(), ending.size(), ending) != 0) {
+        continue;
+      }
       const std::string partner = found.substr(0, found.size() - ending.size()) + ".Decoder";
       if (!holds(partner)) continue;
       several += (several.empty() ? "" : ", ") + found;

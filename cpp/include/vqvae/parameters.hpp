@@ -6,8 +6,8 @@
 ///     const vqvae::ArrayList arrays(vqvae::read_file("pre-trained/model/vqvae.Encoder/model_0_newest-0000.params"));
 ///     arrays.at("arg:vectorquantize0_embeddings").shape;    // the codebook: (64, 16)
 ///
-/// Read by hand, because MXNet's own reader believes the sizes that stand in the file: a small file may take all memory.
-/// Source of the format: MXNet 1.9.1, NDArray::Save, versions 2 and 3. Plain values, for any thread.
+/// Read by hand, because MXNet's own reader believes the sizes that stand in the file: a small file may take all
+/// memory. Source of the format: MXNet 1.9.1, NDArray::Save, versions 2 and 3. Plain values, for any thread.
 
 #include <cstdint>
 #include <cstring>
@@ -61,7 +61,7 @@ class ArrayList {
         require(size <= content.size());
         array.shape.push_back(static_cast<unsigned>(side));
       }
-      take(std::uint64_t{});  // the device
+      take(std::uint64_t{});               // the device
       require(take(std::int32_t{}) == 0);  // float32
       require((content.size() - place) / sizeof(float) >= size);
       array.values.resize(size);

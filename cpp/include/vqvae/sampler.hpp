@@ -13,8 +13,8 @@
 ///       vqvae::write_png("three.png", sampler.generate(settings).front());
 ///     }
 ///
-/// Threads: one at a time may use a sampler, and each thread may have its own. Lifetime: a sampler must end before main does,
-/// for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
+/// Threads: one at a time may use a sampler, and each thread may have its own. Lifetime: a sampler must end before main
+/// does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
 
 #include <algorithm>
 #include <cstddef>
@@ -102,7 +102,8 @@ class Sampler {
     check_model(step, codec, files);
     std::vector<std::string> names = read_classes(step.symbol.attribute("label", "__classes__"));
     if (names.size() != classes) {
-      throw Error(step.path() + ": names " + std::to_string(names.size()) + " classes, the prior has " + std::to_string(classes));
+      throw Error(step.path() + ": names " + std::to_string(names.size()) + " classes, the prior has " +
+                  std::to_string(classes));
     }
     state_.reset(new State{std::move(codec), bind(step), std::move(names)});
   }
@@ -141,7 +142,8 @@ class Sampler {
 
   static void check_model(const detail::Component& step, const Codec& codec, const ModelFiles& files) {
     const std::vector<Shape> heads = step.symbol.infer_heads(step.inputs);
-    const bool fits = heads[0][1] == codec.num_embeddings() && step.inputs.at("keys0")[1] == volume(codec.codes_shape());
+    const bool fits =
+        heads[0][1] == codec.num_embeddings() && step.inputs.at("keys0")[1] == volume(codec.codes_shape());
     if (!fits || step.symbol.attribute("before", "__codebook__") != codec.codebook_digest()) {
       throw Error((files.folder() / files.prior()).string() +
                   ": was trained on another model's codes; train one for this model with vqvae prior");
@@ -166,8 +168,9 @@ class Sampler {
     if (settings.top_k > codes) throw Error(detail::top_k_fault(std::to_string(settings.top_k), codes));
     const Shape& shape = codec().codes_shape();
     if (settings.given.size() > places() || settings.given.size() % shape[1] != 0) {
-      throw Error(std::to_string(settings.given.size()) + " codes of the first rows were given: the model takes up to " +
-                  std::to_string(shape[0]) + " rows of " + std::to_string(shape[1]));
+      throw Error(std::to_string(settings.given.size()) +
+                  " codes of the first rows were given: the model takes up to " + std::to_string(shape[0]) +
+                  " rows of " + std::to_string(shape[1]));
     }
     for (const int code : settings.given) {
       if (code < 0 || static_cast<unsigned>(code) >= codes) {

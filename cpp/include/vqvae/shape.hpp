@@ -1,7 +1,8 @@
 #pragma once
 
 /// @file
-/// The shapes of tensors, as NumPy writes them: `vqvae::to_string({1, 28, 28})` is "(1, 28, 28)". Plain values, for any thread.
+/// The shapes of tensors, as NumPy writes them: `vqvae::to_string({1, 28, 28})` is "(1, 28, 28)". Plain values, for any
+/// thread.
 
 #include <cstddef>
 #include <string>

@@ -7,8 +7,8 @@
 ///     symbol.arguments();                                   // {"data", "conv0_weight", ...}
 ///     symbol.infer_heads({{"data", {1, 1, 28, 28}}});       // the shapes of what it gives
 ///
-/// Threads: each thread may read graphs of its own; one at a time may use a graph. Lifetime: it must end before main does.
-/// The text is believed: that of a stranger is to be checked first, as Codec does.
+/// Threads: each thread may read graphs of its own; one at a time may use a graph. Lifetime: it must end before main
+/// does. The text is believed: that of a stranger is to be checked first, as Codec does.
 
 #include <algorithm>
 #include <cstdint>
@@ -43,8 +43,8 @@ class Symbol {
   /// Return the names of the auxiliary states, such as moving averages of BatchNorm.
   std::vector<std::string> auxiliary_states() const { return list(MXSymbolListAuxiliaryStates); }
 
-  /// Return the shapes of the inputs and weights, then of the auxiliary states, for inputs of these shapes. Throws Error
-  /// if the graph does not take them.
+  /// Return the shapes of the inputs and weights, then of the auxiliary states, for inputs of these shapes. Throws
+  /// Error if the graph does not take them.
   std::vector<Shape> infer_shapes(const std::map<std::string, Shape>& inputs) const { return infer(inputs, {0U, 2U}); }
 
   /// Return the shapes of the heads for inputs of these shapes.

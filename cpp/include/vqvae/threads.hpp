@@ -9,9 +9,9 @@
 ///       vqvae::Codec codec("pre-trained");
 ///     }
 ///
-/// Without either, a codec hands its work to the one thread that MXNet has, which uses half of the cores. The first sets a
-/// variable of the environment, which child processes inherit: no other thread should be reading it yet, or writing to
-/// std::cerr.
+/// Without either, a codec hands its work to the one thread that MXNet has, which uses half of the cores. The first
+/// sets a variable of the environment, which child processes inherit: no other thread should be reading it yet, or
+/// writing to std::cerr.
 
 #include <sched.h>
 
@@ -65,7 +65,8 @@ inline unsigned cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
-/// How many CPU devices of MXNet codecs and samplers are put on by turns. To MXNet each device is a thread of its engine.
+/// How many CPU devices of MXNet codecs and samplers are put on by turns. To MXNet each device is a thread of its
+/// engine.
 inline std::atomic<unsigned>& device_count() {
   static std::atomic<unsigned> count{1};
   return count;
@@ -84,7 +85,9 @@ inline void share_cores(unsigned count) {
   }
   check_thread();
   if (!environment("OMP_NUM_THREADS").empty() || only_thread() != std::thread::id{}) return;
-  const auto set = [](void* /*context*/, void* part) { MXSetNumOMPThreads(*static_cast<int*>(part)); };  // in that thread
+  const auto set = [](void* /*context*/, void* part) {
+    MXSetNumOMPThreads(*static_cast<int*>(part));  // in that thread
+  };
   const auto forget = [](void* part) { delete static_cast<int*>(part); };
   const int part = static_cast<int>(std::max(1U, cores() / count));
   for (unsigned device = 0; device < count; ++device) {
@@ -99,8 +102,8 @@ inline void share_cores(unsigned count) {
 /// Make MXNet compute in the thread that calls this, on every core.
 ///
 /// For programs in which only one thread uses MXNet, before anything else here; in other threads executors and images
-/// then throw Error, and so does this after MXNet has been used. OMP_NUM_THREADS, where it is set, remains the number of
-/// cores; where MXNET_ENGINE_TYPE names another engine than NaiveEngine, nothing happens.
+/// then throw Error, and so does this after MXNet has been used. OMP_NUM_THREADS, where it is set, remains the number
+/// of cores; where MXNET_ENGINE_TYPE names another engine than NaiveEngine, nothing happens.
 inline void compute_in_this_thread() {
   const std::string engine = detail::environment("MXNET_ENGINE_TYPE");
   if ((!engine.empty() && engine != "NaiveEngine") || detail::only_thread() == std::this_thread::get_id()) return;
@@ -108,16 +111,19 @@ inline void compute_in_this_thread() {
   detail::check_thread();
   ::setenv("MXNET_ENGINE_TYPE", "NaiveEngine", 1);
   detail::only_thread() = std::this_thread::get_id();
-  if (detail::environment("OMP_NUM_THREADS").empty()) detail::check(MXSetNumOMPThreads(static_cast<int>(detail::cores())));
+  if (detail::environment("OMP_NUM_THREADS").empty()) {
+    detail::check(MXSetNumOMPThreads(static_cast<int>(detail::cores())));
+  }
   const detail::QuietThread quiet;  // MXNet says which engine it starts, if it is not the one by default
   detail::check(MXNDArrayWaitAll());
 }
 
-/// Make MXNet compute in `count` threads, each with an equal part of the cores: the codecs and samplers that are made from
-/// now on take turns on them.
+/// Make MXNet compute in `count` threads, each with an equal part of the cores: the codecs and samplers that are made
+/// from now on take turns on them.
 ///
-/// For programs in which several threads have a codec each; BatchCodec does it by itself. Throws Error for a count that is not
-/// from 1 to 1024. OMP_NUM_THREADS, where it is set, is heeded instead. After compute_in_this_thread() it changes nothing.
+/// For programs in which several threads have a codec each; BatchCodec does it by itself. Throws Error for a count that
+/// is not from 1 to 1024. OMP_NUM_THREADS, where it is set, is heeded instead. After compute_in_this_thread() it
+/// changes nothing.
 inline void compute_in_threads(unsigned count) {
   detail::share_cores(count);
   detail::device_count() = count;

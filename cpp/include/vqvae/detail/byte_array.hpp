@@ -36,7 +36,7 @@ class ByteArray {
     NDArrayHandle* outputs = nullptr;
     int count = 0;
     check(MXImperativeInvoke(function, 1, &input, &count, &outputs, static_cast<int>(keys.size()), keys.data(),
-                                     values.data()));
+                             values.data()));
     return ByteArray(outputs[0]);
   }
 

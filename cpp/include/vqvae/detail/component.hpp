@@ -1,6 +1,7 @@
 #pragma once
 
-/// One exported network: its files, checked to be whole and to belong together. Mirrors vqvae_gluon/model_files/component.py.
+/// One exported network: its files, checked to be whole and to belong together. Mirrors
+/// vqvae_gluon/model_files/component.py.
 
 #include <algorithm>
 #include <filesystem>
@@ -39,8 +40,11 @@ inline Shape parse_shape(const std::string& text, const std::vector<std::optiona
   char separator = 0;
   unsigned side = 0;
   while (words >> separator >> side) shape.push_back(side);
-  const auto fits = [](unsigned given, std::optional<unsigned> wanted) { return wanted ? given == *wanted : given > 0; };
-  const bool is_shape = shape.size() == expected.size() && std::equal(shape.begin(), shape.end(), expected.begin(), fits);
+  const auto fits = [](unsigned given, std::optional<unsigned> wanted) {
+    return wanted ? given == *wanted : given > 0;
+  };
+  const bool is_shape =
+      shape.size() == expected.size() && std::equal(shape.begin(), shape.end(), expected.begin(), fits);
   return is_shape && to_string(shape) == text ? shape : Shape{};
 }
 
@@ -140,7 +144,9 @@ struct Component {
 
   static Symbol parse_graph(const std::string& path, const std::string& json) {
     const std::string foreign = foreign_operator(json);
-    if (!foreign.empty()) throw Error(path + ": asks for the operator " + foreign + ", which could run code; it is refused");
+    if (!foreign.empty()) {
+      throw Error(path + ": asks for the operator " + foreign + ", which could run code; it is refused");
+    }
     try {
       if (is_graph(json)) return Symbol(json);
     } catch (const Error&) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Each convolution and the activation after it as one operator, where that leaves the bits: MXNet's own fusion, guarded.
-/// Mirrors vqvae_gluon/model_files/executor.py.
+/// Each convolution and the activation after it as one operator, where that leaves the bits: MXNet's own fusion,
+/// guarded. Mirrors vqvae_gluon/model_files/executor.py.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,9 +16,9 @@
 
 namespace vqvae::detail {
 
-/// Return whether fusing the convolutions of a graph with what follows them leaves its numbers: MXNet fuses a convolution
-/// also where something else reads it, which then gets the activation instead, and its sigmoid gives other bits than the
-/// operator alone. `text` is what MXNet made of the graph.
+/// Return whether fusing the convolutions of a graph with what follows them leaves its numbers: MXNet fuses a
+/// convolution also where something else reads it, which then gets the activation instead, and its sigmoid gives other
+/// bits than the operator alone. `text` is what MXNet made of the graph.
 inline bool is_fusible(const std::string& text) {
   const std::optional<Json> graph = parse_json(text);
   const Json* const nodes = graph ? array_of(&*graph, "nodes") : nullptr;
@@ -42,8 +42,8 @@ inline bool is_fusible(const std::string& text) {
   });
 }
 
-/// Return a graph as JSON with each convolution and the activation after it as one operator, which gives the same bits; an
-/// empty text if MXNet, built without oneDNN, cannot do it, or if it does more or changes what it computes.
+/// Return a graph as JSON with each convolution and the activation after it as one operator, which gives the same bits;
+/// an empty text if MXNet, built without oneDNN, cannot do it, or if it does more or changes what it computes.
 ///
 /// It also fuses a convolution with BatchNorm, which changes bits, and with an addition, which overwrites what others
 /// still read.
@@ -58,8 +58,8 @@ inline std::string fused(const Symbol& symbol) {
   return text;
 }
 
-/// Return fused() of a graph; an empty text also where the head has gone into another operator, or MXNET_SUBGRAPH_BACKEND
-/// says what is fused.
+/// Return fused() of a graph; an empty text also where the head has gone into another operator, or
+/// MXNET_SUBGRAPH_BACKEND says what is fused.
 inline std::string fused(const std::string& json, const std::string& head) {
   const std::string text = is_fusion_ours ? fused(Symbol(json)) : "";
   return !text.empty() && Symbol(text).has_output(head) ? text : "";

@@ -51,24 +51,24 @@ inline bool is_graph(const std::string& text) {
   for (std::size_t i = 0; i < nodes->size(); ++i) {
     if (!is_node((*nodes)[i], *nodes, i)) return false;
   }
-  return std::all_of(heads->begin(), heads->end(), [&](const Json& head) { return is_entry(head, *nodes, nodes->size()); });
+  return std::all_of(heads->begin(), heads->end(),
+                     [&](const Json& head) { return is_entry(head, *nodes, nodes->size()); });
 }
 
-/// Return the operator that a graph asks for and that calls functions of the program, _Native and _NDArray at an address
-/// that the graph gives; empty where there is none. MXNet's reader knows no \u escapes, so that a name stands in the text as
-/// it is.
+/// Return the operator that a graph asks for and that calls functions of the program, _Native and _NDArray at an
+/// address that the graph gives; empty where there is none. MXNet's reader knows no \u escapes, so that a name stands
+/// in the text as it is.
 inline std::string foreign_operator(const std::string& text) {
-  for (const std::string name :
-       {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp", "_CachedOpThreadSafe",
-        "_backward_Custom", "_backward_CustomFunction", "_backward__NDArray", "_backward__Native",
-        "_backward_CachedOp"}) {
+  for (const std::string name : {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp",
+                                 "_CachedOpThreadSafe", "_backward_Custom", "_backward_CustomFunction",
+                                 "_backward__NDArray", "_backward__Native", "_backward_CachedOp"}) {
     if (text.find('"' + name + '"') != std::string::npos) return name;
   }
   return "";
 }
 
-/// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the graph
-/// does not choose them as the exporter's does. `text` is what MXNet made of a graph that has such an output.
+/// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the
+/// graph does not choose them as the exporter's does. `text` is what MXNet made of a graph that has such an output.
 inline std::string find_scores(const std::string& text) {
   const std::optional<Json> graph = parse_json(text);
   const Json* const nodes = graph ? array_of(&*graph, "nodes") : nullptr;
@@ -78,7 +78,9 @@ inline std::string find_scores(const std::string& text) {
     const Json* const given = find(&node, "attrs");
     return text_of(&node, "op") == operation && given != nullptr && *given == Json(settings);
   };
-  const auto source = [&](const Json& node) -> const Json& { return nodes->at(node.at("inputs").at(0).at(0).get<std::size_t>()); };
+  const auto source = [&](const Json& node) -> const Json& {
+    return nodes->at(node.at("inputs").at(0).at(0).get<std::size_t>());
+  };
   for (const Json& node : *nodes) {
     if (text_of(&node, "name") != "codes" || !is(node, "argmax", {{"axis", "1"}})) continue;
     const Json& scores = source(node);

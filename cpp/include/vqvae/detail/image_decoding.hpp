@@ -1,7 +1,7 @@
 #pragma once
 
-/// The pixels of image files by MXNet's decoder, which is OpenCV's, the same as in Python; and by hand what it drops or gets
-/// wrong: alpha, colours that are flattened onto a background, the orientation of a PNG.
+/// The pixels of image files by MXNet's decoder, which is OpenCV's, the same as in Python; and by hand what it drops or
+/// gets wrong: alpha, colours that are flattened onto a background, the orientation of a PNG.
 
 #include <cstddef>
 #include <optional>

@@ -2,9 +2,10 @@
 
 /// PNG, JPEG and BMP files as bytes: which are read, what is refused, and what of a PNG the decoder is given.
 ///
-/// Read by hand, because MXNet returns uninitialised pixels where OpenCV, which decodes for it, refuses a header, and drops
-/// alpha; and because a decoder of our own (libpng, libjpeg) would give other bits than Python's. Written by hand, so that both
-/// languages write the same bytes. Mirrors vqvae_gluon/data/image_format.py, where the reasons stand, message for message.
+/// Read by hand, because MXNet returns uninitialised pixels where OpenCV, which decodes for it, refuses a header, and
+/// drops alpha; and because a decoder of our own (libpng, libjpeg) would give other bits than Python's. Written by
+/// hand, so that both languages write the same bytes. Mirrors vqvae_gluon/data/image_format.py, where the reasons
+/// stand, message for message.
 
 #include <zlib.h>
 
@@ -245,7 +246,9 @@ inline bool png_kind_exists(int colour_type, int depth) {
   switch (colour_type) {
     case 0: return depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
     case 3: return depth == 1 || depth == 2 || depth == 4 || depth == 8;
-    case 2: case 4: case 6: return depth == 8 || depth == 16;
+    case 2:
+    case 4:
+    case 6: return depth == 8 || depth == 16;
     default: return false;
   }
 }

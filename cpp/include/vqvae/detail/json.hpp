@@ -1,7 +1,7 @@
 #pragma once
 
-/// JSON of a model's files, by nlohmann/json, as strict as Python's json module and nested to a limit. The only header that
-/// includes that library, which takes longest to compile: include this one only where something is parsed.
+/// JSON of a model's files, by nlohmann/json, as strict as Python's json module and nested to a limit. The only header
+/// that includes that library, which takes longest to compile: include this one only where something is parsed.
 
 #include <cstddef>
 #include <optional>

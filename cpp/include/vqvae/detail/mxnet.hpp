@@ -29,8 +29,8 @@ inline std::string environment(const char* name) {
 /// Whether it is left to us what MXNet fuses when it binds a graph: nothing, as in Gluon, but what fused() has fused.
 ///
 /// MXNet fuses all it can by default and prints a line for every graph, unless two variables say otherwise; a backend
-/// called "default" fuses the operators that it is given, which are none. They are set before main, when no other thread
-/// can be reading the environment; those that are set already are left alone.
+/// called "default" fuses the operators that it is given, which are none. They are set before main, when no other
+/// thread can be reading the environment; those that are set already are left alone.
 inline const bool is_fusion_ours = [] {
   ::setenv("MXNET_SUBGRAPH_VERBOSE", "0", 0);
   const bool is_ours = environment("MXNET_SUBGRAPH_BACKEND").empty();
@@ -59,8 +59,8 @@ struct Deleter {
 template <int (*Free)(void*)>
 using Owner = std::unique_ptr<void, Deleter<Free>>;
 
-/// Waits, when the process ends, for what MXNet's threads still have to free. They free a predictor whenever they come to
-/// it, and a fused convolution ends the process with an error where oneDNN's memory is gone already.
+/// Waits, when the process ends, for what MXNet's threads still have to free. They free a predictor whenever they come
+/// to it, and a fused convolution ends the process with an error where oneDNN's memory is gone already.
 struct WaitAtExit {
   ~WaitAtExit() { MXNDArrayWaitAll(); }
 };
@@ -84,8 +84,8 @@ inline void check_thread() {
   is_used() = true;
 }
 
-/// Let MXNet know its operators of the old kind, Pad and LRN among them: it registers them only when somebody asks for a
-/// list of all, and a graph that has one has no shapes until then.
+/// Let MXNet know its operators of the old kind, Pad and LRN among them: it registers them only when somebody asks for
+/// a list of all, and a graph that has one has no shapes until then.
 inline void register_operators() {
   static const bool done = [] {
     mx_uint count = 0;

@@ -19,8 +19,8 @@
 namespace vqvae::detail {
 
 /// Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
-/// computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
-/// images must have the same codes in any company. A sampler sees for itself whether it is so.
+/// computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more:
+/// the images must have the same codes in any company. A sampler sees for itself whether it is so.
 constexpr unsigned few_rows = 2, many_rows = 15;
 
 /// Return the inputs of a prior's graph of one place.
@@ -31,7 +31,8 @@ inline std::vector<Input> step_inputs(const Symbol& symbol) {
   inputs.push_back({"mask", {0, {}, {}}});
   const std::vector<std::string> arguments = symbol.arguments();
   const auto is_keys = [](const std::string& name) {
-    return name.size() > 4 && name.rfind("keys", 0) == 0 && name.find_first_not_of("0123456789", 4) == std::string::npos;
+    return name.size() > 4 && name.rfind("keys", 0) == 0 &&
+           name.find_first_not_of("0123456789", 4) == std::string::npos;
   };
   const auto layers = std::count_if(arguments.begin(), arguments.end(), is_keys);
   for (std::ptrdiff_t i = 0; i < layers; ++i) {

@@ -34,7 +34,8 @@ inline std::string temperature_fault(const std::string& given) {
   return "temperature was given as " + given + ": it must be 0 (always the likeliest code) or from 0.001 to 1000";
 }
 inline std::string top_k_fault(const std::string& given, unsigned num_embeddings) {
-  return "top-k was given as " + given + ": it must be from 1 to " + std::to_string(num_embeddings) + ", or 0 for all codes";
+  return "top-k was given as " + given + ": it must be from 1 to " + std::to_string(num_embeddings) +
+         ", or 0 for all codes";
 }
 
 /// Return a number as Python's format "g" writes it.
@@ -74,7 +75,9 @@ inline int choose(const float* probabilities, std::size_t count, double random, 
 inline std::string unquote(const std::string& text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto is_digit = [&](std::size_t k) { return k < text.size() && std::isxdigit(static_cast<unsigned char>(text[k])); };
+    const auto is_digit = [&](std::size_t k) {
+      return k < text.size() && std::isxdigit(static_cast<unsigned char>(text[k]));
+    };
     if (text[i] == '%' && is_digit(i + 1) && is_digit(i + 2)) {
       result += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
       i += 2;
