@@ -32,12 +32,12 @@ void serve(vqvae::Codec& codec, std::mutex& input, std::mutex& output) {
   while (true) {
     std::string path;
     {
-      const std::lock_guard<std::mutex> lock(input);
+      const std::scoped_lock lock(input);
       if (!std::getline(std::cin, path)) return;
     }
     const std::string text = answer(codec, path);
-    const std::lock_guard<std::mutex> lock(output);
-    std::cout << path << "\t" << text << std::endl;
+    const std::scoped_lock lock(output);
+    std::cout << path << "\t" << text << '\n' << std::flush;
   }
 }
 

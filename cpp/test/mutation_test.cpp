@@ -31,7 +31,9 @@ std::string mutate(Random& random, std::string content) {
     case 2: {  // flipped bits, half the time near the start, where sizes and kinds stand
       const std::size_t reach = random() % 2 ? content.size() : std::min<std::size_t>(content.size(), 200);
       for (std::size_t i = below(random, 8) + 1; i > 0 && reach > 0; --i) {
-        content[below(random, reach)] ^= static_cast<char>(1U << below(random, 8));
+        const unsigned bit = 1U << below(random, 8);
+        char& byte = content[below(random, reach)];
+        byte = static_cast<char>(byte ^ bit);
       }
       return content;
     }

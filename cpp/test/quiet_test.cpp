@@ -17,7 +17,7 @@ void test_quiet_thread(const std::ostringstream& printed) {
   std::cerr << "before ";
   {
     const vqvae::detail::QuietThread quiet;
-    std::cerr << "unheard " << 1 << 'x' << std::endl;
+    std::cerr << "unheard " << 1 << 'x' << '\n' << std::flush;
     std::thread([] { std::cerr << "another" << '\'' << "s " << 2 << " " << std::flush; }).join();
   }
   std::cerr << "after";

@@ -171,7 +171,7 @@ void test_moving(const std::filesystem::path& folder) {
   Sampler second = std::move(first);
   check::that(draw_stored(second) == expected, "a moved sampler goes on");
   const std::string words = "used after it was moved from";
-  check::refuses<Error>([&] { first.sample({}); }, words, "drawing after a move");
+  check::refuses<Error>([&] { first.sample({}); }, words, "drawing after a move");  // NOLINT(bugprone-use-after-move)
   check::refuses<Error>([&] { first.generate({}); }, words, "images after a move");
   check::refuses<Error>([&] { first.codec(); }, words, "the model after a move");
   check::refuses<Error>([&] { first.classes(); }, words, "the classes after a move");

@@ -88,7 +88,7 @@ class BatchCodec {
     }
     ~Loan() {
       {
-        const std::lock_guard<std::mutex> lock(owner_.mutex_);
+        const std::scoped_lock lock(owner_.mutex_);
         owner_.idle_.push_back(codec_);
       }
       owner_.is_idle_.notify_one();

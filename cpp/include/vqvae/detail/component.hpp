@@ -60,12 +60,12 @@ struct Component {
             const std::function<std::vector<Input>(const Symbol&)>& list_inputs = image_input,
             const std::string& graph = "model_0_newest-symbol.json")
       : json(files.read(part / graph)),
-        parameters(files.read(part / parameters_name())),
-        arrays(parse_arrays(files.folder() / part / parameters_name(), parameters)),
+        parameters(files.read(part / parameters_name)),
+        arrays(parse_arrays(files.folder() / part / parameters_name, parameters)),
         symbol(parse_graph((files.folder() / part / graph).string(), json)),
         path_(files.folder() / part / graph) {
     const std::string graph_path = path_.string();
-    const std::string arrays_path = (files.folder() / part / parameters_name()).string();
+    const std::string arrays_path = (files.folder() / part / parameters_name).string();
     const std::vector<std::string> arguments = symbol.arguments();
     for (const Input& input : list_inputs(symbol)) {
       if (std::find(arguments.begin(), arguments.end(), input.name) == arguments.end()) {
@@ -124,7 +124,7 @@ struct Component {
   }
 
  private:
-  static std::string parameters_name() { return "model_0_newest-0000.params"; }
+  static constexpr const char* parameters_name = "model_0_newest-0000.params";
 
   std::vector<Shape> infer() const {
     try {
@@ -148,10 +148,11 @@ struct Component {
       throw Error(path + ": asks for the operator " + foreign + ", which could run code; it is refused");
     }
     try {
-      if (is_graph(json)) return Symbol(json);
+      if (!is_graph(json)) throw Error("no graph");
+      return Symbol(json);
     } catch (const Error&) {
+      throw Error(path + ": is damaged or no MXNet graph");
     }
-    throw Error(path + ": is damaged or no MXNet graph");
   }
 
   std::filesystem::path path_;

@@ -51,7 +51,7 @@ inline std::string fused(const Symbol& symbol) {
   if (!is_fusible(symbol.json())) return "";
   SymbolHandle handle = nullptr;
   if (MXGenBackendSubgraph(symbol.handle(), "MKLDNN", &handle) != 0) return "";
-  const std::string text = Symbol(handle).json();
+  std::string text = Symbol(handle).json();
   for (const char* more : {"\"with_bn\"", "\"with_sum\"", "\"_sg_mkldnn_fully_connected\""}) {
     if (text.find(more) != std::string::npos) return "";
   }

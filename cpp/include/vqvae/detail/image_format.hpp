@@ -288,7 +288,7 @@ inline Png read_png(const std::string& content) {
     throw ImageFault(damaged);
   }
   const std::uint32_t width = read_number(content, 16, 4, true), height = read_number(content, 20, 4, true);
-  const int depth = content[24], colour_type = content[25];
+  const int depth = static_cast<unsigned char>(content[24]), colour_type = static_cast<unsigned char>(content[25]);
   if (!png_kind_exists(colour_type, depth) || content[26] != 0 || content[27] != 0) throw ImageFault(damaged);
   if (content[28] != 0 && content[28] != 1) throw ImageFault(damaged);
   if ((colour_type == 3 && !palette) || ((colour_type == 0 || colour_type == 4) && palette)) throw ImageFault(damaged);
@@ -317,7 +317,8 @@ inline void check_jpeg(const std::string& content) {
       ++place;
     } else if (marker >= 0xC0U && marker <= 0xCFU && marker != 0xC4U && marker != 0xC8U && marker != 0xCCU) {
       // The frame's header: the size is in it.
-      return check_size(read_number(content, place + 7, 2, true), read_number(content, place + 5, 2, true));
+      check_size(read_number(content, place + 7, 2, true), read_number(content, place + 5, 2, true));
+      return;
     } else if (marker == 0xDAU || length < 2) {
       break;
     } else {
