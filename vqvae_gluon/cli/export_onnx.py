@@ -29,9 +29,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the files, unless they are found to do something else than the model."""
     from ..deploy.onnx import write_onnx
-    from ..deploy.onnx_check import check_onnx, find_runtime
+    from ..deploy.onnx_check import check_counts, check_onnx, find_runtime
     from ..files import new_folder
 
+    check_counts(options.images, options.samples)
     runtime, reason = find_runtime()
     with new_folder(options.output) as folder:
         names = write_onnx(folder, options.model)

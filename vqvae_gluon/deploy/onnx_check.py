@@ -59,6 +59,13 @@ def find_runtime() -> Tuple[Optional[ModuleType], str]:
     return onnxruntime, ""
 
 
+def check_counts(images: Optional[int], samples: int) -> None:
+    """Raise VQVAEError for numbers with which :func:`check_onnx` would compare nothing."""
+    for name, count in (("images", images), ("samples", samples)):
+        if count is not None and count < 1:
+            raise VQVAEError(f"{name} was given as {count}: it must be at least 1")
+
+
 def check_onnx(
     folder: File,
     model: Optional[File] = None,
@@ -80,9 +87,7 @@ def check_onnx(
     runtime, reason = find_runtime()
     if runtime is None:
         raise VQVAEError(reason)
-    for name, count in (("images", images), ("samples", samples)):
-        if count is not None and count < 1:
-            raise VQVAEError(f"{name} was given as {count}: it must be at least 1")
+    check_counts(images, samples)
     found = find_model(model)
     sampler = Sampler(model) if found.prior else None
     predictor = sampler.predictor if sampler else Predictor(model)

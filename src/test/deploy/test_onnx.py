@@ -218,7 +218,8 @@ def hidden(tmp_path, name, content="raise ModuleNotFoundError('hidden', name=__n
     """Return an environment in which importing a library does something else."""
     (tmp_path / "hidden" / name).mkdir(parents=True)
     (tmp_path / "hidden" / name / "__init__.py").write_text(content)
-    return {**os.environ, "PYTHONPATH": str(tmp_path / "hidden")}
+    paths = [str(tmp_path / "hidden"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,15 @@ def test_bad_words_leave_nothing(tmp_path, words, message):
     result = run_python("export-onnx", tmp_path / "out", *words)
     assert result.returncode == 2 and result.stderr.decode().startswith(f"vqvae: error: {message}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--images", "--samples"])
+def test_numbers_are_looked_at_before_anything_is_made(tmp_path, flag):
+    """Without the libraries, too, which would be missed next."""
+    hidden(tmp_path, "onnx")
+    result = run_python("export-onnx", tmp_path / "out", flag, "0", env=hidden(tmp_path, "onnxruntime"))
+    message = f"vqvae: error: {flag[2:]} was given as 0: it must be at least 1\n"
+    assert (result.returncode, result.stderr.decode()) == (2, message)
 
 
 def test_a_folder_that_is_taken_or_cannot_be_written(tmp_path):
