@@ -1,18 +1,22 @@
 """Both command lines as a user meets them."""
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, random_images, run_cpp, run_python
 from vqvae_gluon import write_png
+from vqvae_gluon.cli.common import train_and_export
 from vqvae_gluon.training.checkpoint import list_checkpoints
+from vqvae_gluon.workers import ALONE
 
 
 @pytest.fixture(scope="module")
@@ -330,12 +334,12 @@ def test_ctrl_c_gets_one_line(exported):
     assert waiting.stderr.read() == b"vqvae: stopped\n"
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_folder, tmp_path, sent):
+@pytest.mark.parametrize("sent, ctx", [(signal.SIGINT, []), (signal.SIGTERM, ["--ctx", "cpu(0)"])])
+def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_folder, tmp_path, sent, ctx):
     run = tmp_path / "my run"
     data = ["--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "8"]
     settings = [*data, "--num-epoch", "1000", "--checkpoint-period", "1000"]
-    words = [COMMAND, "train", "--output", run, *settings]
+    words = [COMMAND, "train", "--output", run, *settings, *ctx]
     training = start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(5):
         line = training.stdout.readline()
@@ -343,9 +347,18 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     training.send_signal(sent)
     assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
-    assert message.endswith(f"go on: vqvae train --output '{run}' --resume")
+    assert message.endswith(f"go on: {shlex.join(['vqvae', 'train', '--output', str(run), *ctx, '--resume'])}")
     epoch = int(message.split("stopped in epoch ")[1].split(";")[0])
     assert list_checkpoints(run)[-1] == epoch - 1 >= 4
+
+
+def test_a_training_that_saved_nothing_does_not_say_how_to_go_on():
+    def run():
+        raise KeyboardInterrupt
+
+    training = SimpleNamespace(folder=None, workers=ALONE, finished=False, epoch=0, run=run)
+    with pytest.raises(KeyboardInterrupt, match="^stopped in epoch 0; nothing was saved yet$"):
+        train_and_export(training, ["vqvae", "train", "--resume"], find_export=None, export=None)
 
 
 def test_evaluate_refuses_a_folder_that_has_changed(picture_folder, trained, tmp_path):

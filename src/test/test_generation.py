@@ -501,7 +501,8 @@ def test_a_finished_prior_is_left_alone_and_a_lost_export_made_again(worker, pri
     assert contents(run) == before
 
 
-def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, prior_run, tmp_path):
+def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, prior_run, classes_folder, tmp_path):
+    (tmp_path / "my data").symlink_to(classes_folder)
     runs = [tmp_path / "my run", tmp_path / "whole"]
     for run in runs:
         shutil.copytree(prior_run, run)
@@ -509,6 +510,7 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, p
         shutil.rmtree(run / PRIOR)
     small = SMALL_PRIOR[:-2]  # all but the number of epochs
     words = [*small, "--num-epoch", "6", "--epoch-passes", "20", "--pictures", "1", "--checkpoint-period", "100"]
+    words += ["--background", "white", "--data", tmp_path / "my data", "--ctx", "cpu(0)"]
     training = subprocess.Popen(
         text_of([COMMAND, "prior", runs[0], *words]),
         stdout=subprocess.PIPE,
@@ -520,7 +522,8 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, p
     assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
     epoch = list_checkpoints(runs[0] / "prior")[-1] + 1
-    assert message == f"vqvae: stopped in epoch {epoch}; go on: vqvae prior '{runs[0]}' --resume"
+    go_on = f"vqvae prior '{runs[0]}' --data '{tmp_path / 'my data'}' --background white --ctx 'cpu(0)'"
+    assert message == f"vqvae: stopped in epoch {epoch}; go on: {go_on} --resume"
     assert not (runs[0] / PRIOR).exists()
     for command in (shlex.split(message.split("go on: vqvae ")[1]), text_of(["prior", runs[1], *words])):
         assert tuple(worker.run(command)) == (0, "")

@@ -116,7 +116,7 @@ def train_and_export(
 
     Of several workers only the first one exports, and the others return None.
 
-    Stopped, raise KeyboardInterrupt that says how to go on: by the command ``again``.
+    Stopped, raise KeyboardInterrupt that says how to go on, by the command ``again``, if there is something to resume.
     """
     folder = training.folder
     if not training.workers.first:
@@ -134,7 +134,14 @@ def train_and_export(
         return export()
     except KeyboardInterrupt:
         place = "before the export" if training.finished else f"in epoch {training.epoch}"
-        raise KeyboardInterrupt(f"stopped {place}; go on: {shlex.join(again)}") from None
+        hint = f"go on: {shlex.join(again)}" if training.epoch else "nothing was saved yet"
+        raise KeyboardInterrupt(f"stopped {place}; {hint}") from None
+
+
+def given(options: argparse.Namespace, *names: str) -> List[str]:
+    """Return those of some flags that were given, with their values."""
+    values = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
 
 def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], Any]]:

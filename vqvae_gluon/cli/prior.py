@@ -13,6 +13,7 @@ from .common import (
     add_settings,
     add_tensorboard,
     events,
+    given,
     print_text,
     read_settings,
     train_and_export,
@@ -47,7 +48,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="go on after the newest checkpoint in RUN/prior, if any; --num-epoch may then ask for more epochs "
         "than before",
     )
-    prior.add_argument("--ctx", default="cpu", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
+    prior.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     add_memory(prior)
     add_tensorboard(prior)
     prior.add_argument("--json", action="store_true", help="print the manifest as JSON at the end")
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     from ..training.prior import CodePrior
     from ..workers import join
 
-    contexts = parse_contexts(options.ctx)
+    contexts = parse_contexts(options.ctx or "cpu")
     told = events(options)
     workers = join()
     model = find_model(options.folder)
@@ -94,18 +95,25 @@ def run(options: argparse.Namespace) -> None:
         recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights, workers
     )
     training = Loop(trained, run_folder / FOLDER, options.resume, told)
-    again = ["vqvae", "prior", str(options.folder), "--resume", *(["--tensorboard"] if told else [])]
+    again = ["vqvae", "prior", str(options.folder), *given(options, "data", "background", "ctx"), "--resume"]
+    again += ["--tensorboard"] if told else []
     steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))
     manifest = train_and_export(training, again, *steps)
     if manifest:
         _print_manifest(manifest, model.path, options.json)
 
 
+def prior_folder(options: argparse.Namespace) -> Path:
+    """Return the folder in which the prior of the run that the options name, or of its model folder, is trained."""
+    folder = Path(options.folder)
+    return Path(folder if (folder / "model").is_dir() else folder.parent, "prior")
+
+
 def _read_recipe(options: argparse.Namespace) -> "PriorRecipe":
     from ..recipes.prior import PriorRecipe, get_prior_recipe
 
     name = options.recipe or "prior"
-    interrupted = Path(options.folder, "prior", "recipe.json")
+    interrupted = prior_folder(options) / "recipe.json"
     if options.resume and not options.recipe and interrupted.exists():
         name = str(interrupted)
     return read_settings(name, options, PriorRecipe, get_prior_recipe)

@@ -10,6 +10,7 @@ from .common import (
     add_settings,
     add_tensorboard,
     events,
+    given,
     print_manifest,
     print_text,
     read_recipe,
@@ -57,8 +58,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, or go on with a training, and print what was exported."""
-    recipe, name, context = _read_training(options)
-    folder = Path(options.output or Path("runs", name))
+    recipe, context = _read_training(options)
+    folder = run_folder(options)
     if options.print_recipe:
         print_text(recipe.to_json().rstrip())
         return
@@ -77,26 +78,38 @@ def run(options: argparse.Namespace) -> None:
         get_weights(recipe.init_from)  # what is wrong with it is told before images are read
     dataset = load_dataset(**recipe.data_settings(), memory=options.memory)
     training = Training(recipe, dataset, folder, contexts, options.resume, workers, told)
-    again = ["vqvae", "train", "--output", str(folder), "--resume", *(["--tensorboard"] if told else [])]
+    again = ["vqvae", "train", "--output", str(folder), *given(options, "ctx"), "--resume"]
+    again += ["--tensorboard"] if told else []
     manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))
     if manifest:
         print_manifest(manifest, folder, options.json)
 
 
-def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
-    """Return the recipe that the options ask for, the name of its run, and where the project asks to be trained."""
+def run_folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the run that the options ask for; raise VQVAEError for a bad EMADL project."""
+    if options.output:
+        return Path(options.output)
+    if options.emadl:
+        from ..emadl.project import read_project
+
+        return Path("runs", read_project(options.emadl).encoder.package)
+    name = options.recipe or "ema"
+    return Path("runs", Path(name).stem if name.endswith(".json") else name)
+
+
+def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str]":
+    """Return the recipe that the options ask for, and where the project asks to be trained."""
     if options.emadl:
         return _read_project(options)
     name = options.recipe or "ema"
     if options.resume and options.output and not options.recipe:
         interrupted = Path(options.output, "recipe.json")
         name = str(interrupted) if interrupted.exists() else name
-    recipe = read_recipe(name, options)
-    return recipe, Path(name).stem if name.endswith(".json") else name, "cpu"
+    return read_recipe(name, options), "cpu"
 
 
-def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
-    """Return the recipe of an EMADL project, its package and its context; say what its configuration asks in vain."""
+def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str]":
+    """Return the recipe of an EMADL project and its context; say what its configuration asks in vain."""
     from ..emadl.project import read_project
     from ..recipes.autoencoder import project_recipe
     from ..runtime import has_gpu
@@ -107,11 +120,11 @@ def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str, str]":
     project = read_project(options.emadl)
     recipe = project_recipe(project, read_recipe(options.recipe, options) if options.recipe else None)
     if options.recipe:  # in the place of the configuration
-        return with_flags(recipe, options), project.encoder.package, "cpu"
+        return with_flags(recipe, options), "cpu"
     for note in project.configuration.notes:
         tell(f"{options.emadl}: {note}")
     context = project.configuration.context
     if context == "gpu" and not options.ctx and not has_gpu():
         tell(f"{options.emadl}: context: there is no GPU that MXNet can use here; training on the CPU")
         context = "cpu"
-    return with_flags(recipe, options), project.encoder.package, context
+    return with_flags(recipe, options), context
