@@ -1,10 +1,11 @@
 """``vqvae launch``: train with several processes, here or on several machines."""
 import argparse
 import shlex
+from pathlib import Path
 from typing import Callable, List
 
 from ..errors import VQVAEError
-from .common import print_text
+from .common import given, print_text
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,7 +16,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         usage="%(prog)s [-h] --workers N [--hosts FILE] [--servers N] [--port N] [--dry-run] -- train|prior ...",
         description="Run 'vqvae train' or 'vqvae prior' in several processes, each of which computes a share of every "
         "batch: together they make what one process makes, within rounding. MXNet's scheduler and servers are started "
-        "beside them. When one of the processes dies, all are ended and the command to go on with is printed.",
+        "beside them. When one of the processes dies, all are ended and, if anything was saved, the command to go on "
+        "with is printed.",
     )
     launch.add_argument("--workers", type=int, required=True, metavar="N", help="processes that compute")
     launch.add_argument(
@@ -37,7 +39,8 @@ def run(options: argparse.Namespace) -> None:
     """Start the processes, wait for them and say what became of them."""
     from ..launch.plan import LOOPBACK, Host, free_port, make_plan, read_hosts
 
-    command = _check_command(options.words[1:] if options.words[:1] == ["--"] else options.words, options.parse)
+    command = options.words[1:] if options.words[:1] == ["--"] else options.words
+    of_workers = _check_command(command, options.parse)
     if options.port is not None and not 1 <= options.port < 1 << 16:
         raise VQVAEError(f"--port was given as {options.port}: it must be from 1 to 65535")
     hosts = read_hosts(options.hosts) if options.hosts else [Host("", LOOPBACK)]
@@ -52,29 +55,38 @@ def run(options: argparse.Namespace) -> None:
 
     if options.hosts:
         check_hosts(used)
-    go_on = f"go on: {_again(options, command)}"
+    recipe = _run_folder(of_workers) / "recipe.json"  # written when the first epoch is saved
+    another = recipe.exists() and not of_workers.resume  # a training that these workers will not touch
+
+    def with_hint(fault: str) -> str:
+        return f"{fault}; go on: {_again(options, command)}" if recipe.exists() and not another else fault
+
     with Group(plan) as group:
         try:
             fault = group.wait()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{group.stop()}; {go_on}") from None
+            raise KeyboardInterrupt(with_hint(group.stop())) from None
     if fault:
-        raise VQVAEError(f"{fault}; {go_on}")
+        raise VQVAEError(with_hint(fault))
 
 
-def _check_command(command: List[str], parse: Callable[[List[str]], argparse.Namespace]) -> List[str]:
-    """Return the command; raise VQVAEError unless it is one for several workers, and SystemExit if it is misspelt."""
+def _check_command(command: List[str], parse: Callable[[List[str]], argparse.Namespace]) -> argparse.Namespace:
+    """Return its options; raise VQVAEError unless it is one for several workers, and SystemExit if it is misspelt."""
     from ..launch.plan import COMMANDS
 
     if not command or command[0] not in COMMANDS:
-        given = f"'{command[0]}'" if command else "no command"
-        raise VQVAEError(f"launch was given {given} to run: give train or prior with its options after --")
-    parse(command)
-    return command
+        first = f"'{command[0]}'" if command else "no command"
+        raise VQVAEError(f"launch was given {first} to run: give train or prior with its options after --")
+    return parse(command)
+
+
+def _run_folder(options: argparse.Namespace) -> Path:
+    from . import prior, train
+
+    return train.run_folder(options) if options.run is train.run else prior.prior_folder(options)
 
 
 def _again(options: argparse.Namespace, command: List[str]) -> str:
-    flags = ("workers", "hosts", "servers", "port")
-    given = [(f"--{name}", str(getattr(options, name))) for name in flags if getattr(options, name) is not None]
+    flags = given(options, "workers", "hosts", "servers", "port")
     resume = [] if "--resume" in command else ["--resume"]
-    return shlex.join(["vqvae", "launch", *(word for pair in given for word in pair), "--", *command, *resume])
+    return shlex.join(["vqvae", "launch", *flags, "--", *command, *resume])

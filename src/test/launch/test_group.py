@@ -250,15 +250,44 @@ def test_what_cannot_be_launched_is_refused(words, message):
     assert message in result.stderr.decode() and result.stderr.count(b"\n") == 1
 
 
-def test_a_port_that_is_taken_is_named():
+PORT_TAKEN = "the scheduler ended with an error: port {} of 127.0.0.1 cannot be used (Address already in use)"
+
+
+@pytest.fixture
+def taken_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = taken.getsockname()[1]
-        result = run_python("launch", "--workers", "2", "--port", port, "--", "train", "--output", "/no/folder")
-    assert result.returncode == 2 and result.stderr.count(b"\n") == 1
-    message = f"the scheduler ended with an error: port {port} of 127.0.0.1 cannot be used (Address already in use)"
-    assert message in result.stderr.decode()
+        yield taken.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_named(taken_port):
+    result = run_python("launch", "--workers", "2", "--port", taken_port, "--", "train", "--output", "/no/folder")
+    assert result.returncode == 2
+    assert result.stderr.decode() == f"vqvae: error: {PORT_TAKEN.format(taken_port)}; give another with --port\n"
+
+
+@pytest.mark.parametrize(
+    "words, saved, told",
+    [
+        (["train", "--output", "there"], "there", False),  # another training, which these workers will not touch
+        (["train", "--output", "there", "--resume"], "there", True),
+        (["train", "--output", "new", "--resume"], "there", False),
+        (["train", "--recipe", "quick", "--resume"], "runs/quick", True),
+        (["prior", "there", "--resume"], "there/prior", True),
+        (["prior", "there/model", "--resume"], "there/prior", True),
+        (["prior", "there", "--resume"], "there", False),
+    ],
+)
+def test_going_on_is_told_where_there_is_something_to_resume(taken_port, tmp_path, words, saved, told):
+    (tmp_path / "there" / "model").mkdir(parents=True)
+    (tmp_path / saved).mkdir(parents=True, exist_ok=True)
+    (tmp_path / saved / "recipe.json").write_text("{}")
+    command = ["launch", "--workers", "2", "--port", str(taken_port), "--", *words]
+    result = run_python(*command, cwd=tmp_path)
+    assert result.returncode == 2 and PORT_TAKEN.format(taken_port) in result.stderr.decode()
+    hint = f"; go on: {shlex.join(['vqvae', *command])}\n"
+    assert result.stderr.decode().endswith(hint if told else "; give another with --port\n")
 
 
 def test_an_error_of_the_workers_is_told_once(picture_folder, tmp_path):
@@ -266,8 +295,9 @@ def test_an_error_of_the_workers_is_told_once(picture_folder, tmp_path):
     command = ["launch", "--workers", "3", "--port", port, "--", "train", "--data", picture_folder, *SMALL]
     result = run_python(*command, "--batch-size", "23", "--output", tmp_path / "run")  # of 48 images two are left over
     assert result.returncode == 2 and result.stderr.count(b"\n") == 1
-    message = "the last of the batches of 23 from 48 images is smaller than the 3 workers: choose another batch size"
-    assert re.search(f"worker [012] ended with an error: {message}", result.stderr.decode())
+    message = "the last of the batches of 23 from 48 images is smaller than the 3 workers: "
+    message += "choose another batch size or fewer workers"
+    assert re.fullmatch(f"vqvae: error: worker [012] ended with an error: {message}\n", result.stderr.decode())
     assert not (tmp_path / "run").exists()
     assert_nothing_is_left(port)
 
