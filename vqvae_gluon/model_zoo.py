@@ -42,7 +42,7 @@ def _emadl_decoder(
     return build(read(path, **sizes), prefix)
 
 
-DECODERS = {"emadl": _emadl_decoder, "residual": ResidualDecoder}
+DECODERS: Dict[str, Callable[..., HybridBlock]] = {"emadl": _emadl_decoder, "residual": ResidualDecoder}
 
 
 def compose(
@@ -114,7 +114,7 @@ def vqvae_emadl(
     wanted = {"channels": channels, "height": height, "width": width}
     wanted.update(embedding_dim=embedding_dim, num_embeddings=num_embeddings)
     sizes = {name: size for name, size in wanted.items() if size is not None}
-    project = parse_project(emadl, **sizes) if isinstance(emadl, dict) else read_project(emadl, **sizes)
+    project = parse_project(emadl, None, **sizes) if isinstance(emadl, dict) else read_project(emadl, **sizes)
     geometry = project.geometry
     if stride is not None and not _has_stride(geometry, stride):
         raise VQVAEError(
@@ -140,13 +140,13 @@ def vqvae_emadl(
 
 def _other_decoder(name: str, geometry: Geometry, width: Optional[int]) -> HybridBlock:
     """Return a decoder that is not the project's own, if it fits the project's codes."""
-    channels, *size = geometry.image
+    channels, height, breadth = geometry.image
     if not _has_stride(geometry, _EMADL_STRIDE):
         raise VQVAEError(
             f"decoder {name!r} was given for codes of {geometry.encoding[1:]}: "
             f"it makes images {_EMADL_STRIDE} times as high and wide; leave it out"
         )
-    return _make_decoder(name, channels, geometry.encoding[0], tuple(size), _EMADL_STRIDE, width)
+    return _make_decoder(name, channels, geometry.encoding[0], (height, breadth), _EMADL_STRIDE, width)
 
 
 def _has_stride(geometry: Geometry, stride: int) -> bool:

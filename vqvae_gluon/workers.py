@@ -7,7 +7,7 @@ decide on the same bits and stay copies of each other. Which worker a process is
 """
 import hashlib
 import os
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, TypeVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Workers:
     """
 
     def __init__(self, store: "Optional[KVStore]" = None, rank: int = 0, count: int = 1) -> None:
-        self.store = store
+        self.store: Any = store
         self.rank = rank
         self.count = count
         self._keys: Dict[int, int] = {}

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from typing import List, NoReturn, Optional, TextIO
+from typing import IO, List, NoReturn, Optional
 
 from .. import __version__
 from ..errors import VQVAEError
@@ -51,7 +51,7 @@ _COMMANDS = (
 
 
 class _Parser(argparse.ArgumentParser):
-    def _print_message(self, message: str, file: Optional[TextIO] = None) -> None:
+    def _print_message(self, message: str, file: Optional[IO[str]] = None) -> None:
         with printing():
             sys.stdout.write(message)
 

@@ -74,9 +74,8 @@ def add_settings(
     for field in _flags(recipe_class):
         kind = _kind(field)
         listed = choices.get(field.name)
-        if field.type is bool:
-            shape = {"action": "store_const", "const": True}
-        else:
+        shape: Dict[str, Any] = {"action": "store_const", "const": True}
+        if field.type is not bool:
             shape = {"type": kind, **({"choices": listed} if listed else {"metavar": _metavar(kind)})}
         flag = "--" + field.name.replace("_", "-")
         group.add_argument(flag, dest=field.name, help=field.metadata["help"], **shape)
@@ -246,7 +245,7 @@ def _flags(recipe_class: "Type[Settings]") -> List[dataclasses.Field]:
 
 
 def _kind(field: dataclasses.Field) -> Callable[[str], Any]:
-    kind = {Optional[float]: float, bool: _truth}.get(field.type, field.type)
+    kind: Any = {Optional[float]: float, bool: _truth}.get(field.type, field.type)
     return {"image_size": _size, "blocks": _counts}.get(field.name, kind)
 
 

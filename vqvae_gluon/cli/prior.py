@@ -97,8 +97,9 @@ def run(options: argparse.Namespace) -> None:
     training = Loop(trained, run_folder / FOLDER, options.resume, told)
     again = ["vqvae", "prior", str(options.folder), *given(options, "data", "background", "ctx"), "--resume"]
     again += ["--tensorboard"] if told else []
-    steps = (partial(function, run_folder, dataset) for function in (find_prior_export, export_prior))
-    manifest = train_and_export(training, again, *steps)
+    manifest = train_and_export(
+        training, again, partial(find_prior_export, run_folder, dataset), partial(export_prior, run_folder, dataset)
+    )
     if manifest:
         _print_manifest(manifest, model.path, options.json)
 

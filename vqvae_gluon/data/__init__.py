@@ -1,6 +1,6 @@
 """Images in, batches out."""
 from pathlib import Path
-from typing import Callable, Sequence, Tuple, Union
+from typing import Any, Callable, Sequence, Tuple
 
 from ..background import parse_background
 from ..errors import VQVAEError
@@ -71,7 +71,7 @@ def check_classes(source: str, split_seed: int = 0, splits: Sequence[str] = SPLI
         check_folder(source, split_seed, splits)
 
 
-def _load(source: str, channels: int, image_size: Tuple[int, int], *how: Union[int, str, float]) -> Dataset:
+def _load(source: str, channels: int, image_size: Tuple[int, int], *how: Any) -> Dataset:
     from .records import has_records
 
     folder = Path(source)

@@ -73,9 +73,9 @@ class Classes(NamedTuple):
             found = set(names[split])
             if "" in found:
                 image = self.image(SPLITS.index(split), names[split].index(""))
-                count = f"{names[split].count('')} of {len(names[split])} images"
+                held = f"{names[split].count('')} of {len(names[split])} images"
                 raise VQVAEError(
-                    f"{self.source}: the {split} split holds {count} without a class of the training split "
+                    f"{self.source}: the {split} split holds {held} without a class of the training split "
                     f"({', '.join(sorted(classes))}), such as {image}: give each image one, {_WAY_OUT}"
                 )
             differences = [(name, split, "train") for name in found - classes]

@@ -32,11 +32,12 @@ class Encoded:
         form: Form,
         first: Optional[Tuple[str, Tuple[int, ...]]] = None,
     ) -> None:
-        self._read, self._form, self.first = read, form, first
+        self._read, self._form = read, form
         self._all = np.arange(count)
         if first is None:
             file = read(0)
-            self.first = file[0], decode([file], form.channels, form.background)[0].shape
+            first = file[0], decode([file], form.channels, form.background)[0].shape
+        self.first = first
 
     def __getitem__(self, number: int) -> int:
         """Return an item of the stream: only a number, so that a batch of photographs is not in memory as files too."""

@@ -6,7 +6,7 @@ import io
 import pickle
 import zlib
 from pathlib import Path
-from typing import Dict, Tuple, Union
+from typing import Any, Dict, Tuple, Union
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     _ALLOWED: Dict[Tuple[str, str], object] = {
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,
+        ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]  # NumPy's types lack it
     }
 
     def find_class(self, module: str, name: str) -> object:
@@ -94,7 +94,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise VQVAEError(f"the data file asks for {module}.{name}; only NumPy arrays are admitted") from None
 
 
-def load_arrays(content: bytes) -> object:
+def load_arrays(content: bytes) -> Any:
     """Unpickle NumPy arrays in lists, tuples and dictionaries; raise VQVAEError for anything else."""
     return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
 

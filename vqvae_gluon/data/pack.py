@@ -72,7 +72,7 @@ def _find(folder: Path) -> List[Path]:
 
 def _classes(folder: Path, paths: List[Path], classes: str) -> Tuple[Tuple[str, ...], np.ndarray]:
     names, (labels,) = find_classes(folder, paths).labels(classes, SPLITS[:1])
-    if not names:
+    if labels is None:
         return (), np.zeros(len(paths), np.int64)
     for name in names:
         if len(name.splitlines()) > 1 or not name.isprintable():

@@ -3,7 +3,7 @@ import hashlib
 import math
 import os
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from mxnet.gluon.data import DataLoader
@@ -50,15 +50,15 @@ class Stream:
         self,
         items: Items,
         numbers: np.ndarray,
-        shape: Tuple[int, int, int],
+        shape: Tuple[int, ...],
         decode: Callable[[List[Any]], np.ndarray],
         workers: int = 0,
     ) -> None:
         self.shape = (len(numbers), *shape)
         self._items, self._numbers, self._decode = items, numbers, decode
         self._workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-        self._at_hand: Tuple[Optional[np.ndarray], np.ndarray] = (None, np.empty(0))
-        self._after: dict = {}
+        self._at_hand: Tuple[Any, np.ndarray] = (None, np.empty(0))
+        self._after: Dict[Any, Any] = {}
         self._sums = np.zeros(0)
 
     def __len__(self) -> int:

@@ -22,6 +22,7 @@ from ..runtime import stop_if_asked
 from .codes_archive import Archived, CodesArchive, File, Shard, write_archive, write_array_header
 from .predictor import Predictor
 
+NamedBatch = Tuple[List[bytes], np.ndarray]
 Batch = Tuple[Optional[List[bytes]], np.ndarray]
 
 
@@ -40,12 +41,12 @@ def encode_to_file(predictor: Predictor, source: File, output: File, shard: Opti
         file; ``output`` is then left as it was.
     """
     part = _find_part(source, *shard) if shard else None
-    bounds = part.bounds() if part else (0, None)
-    batches = _reader(source)(predictor, Path(source), *bounds)
+    start, end = part.bounds() if part else (0, None)
+    batches = _reader(source)(predictor, Path(source), start, end)
     kind = np.min_scalar_type(len(predictor.codebook) - 1)
     count, longest = 0, 0
     with writing(output) as file, tempfile.TemporaryFile() as codes, tempfile.TemporaryFile() as names:
-        with progress_bar(part and bounds[1] - bounds[0]) as bar:
+        with progress_bar(None if end is None else end - start) as bar:
             for batch_names, batch in batches:
                 codes.write(predictor.encode(batch).astype(kind).tobytes())
                 for name in batch_names or ():
@@ -170,7 +171,7 @@ class CodesFile(CodesArchive):
 
 def folder_batches(
     predictor: Predictor, folder: Path, start: int = 0, end: Optional[int] = None
-) -> Iterator[Batch]:
+) -> Iterator[NamedBatch]:
     """Yield the images below a folder in batches: their names, as bytes, and what enters the encoder.
 
     ``start`` and ``end`` number, in sorted order, the first one and that after the last.
@@ -185,7 +186,7 @@ def folder_batches(
         yield _read(predictor, folder, batch)
 
 
-def _read(predictor: Predictor, folder: Path, paths: List[str]) -> Batch:
+def _read(predictor: Predictor, folder: Path, paths: List[str]) -> NamedBatch:
     return [os.fsencode(os.path.relpath(path, folder)) for path in paths], predictor.to_tensor(paths)
 
 
@@ -205,8 +206,8 @@ def record_batches(
     if predictor.strict:
         raise VQVAEError(f"{path}: --strict looks at image files; leave it out for a record file")
     file = RecordFile(path)
-    channels, *size = predictor.image_shape
-    form = Form(channels, tuple(size), "stretch", predictor.background)
+    channels, height, width = predictor.image_shape
+    form = Form(channels, (height, width), "stretch", predictor.background)
     images = Encoded(len(file), file.read, form).stream(np.arange(len(file))[start:end])
     for batch in read_in_batches(images, predictor.batch_size):
         yield None, batch

@@ -6,7 +6,7 @@ its number from 1, how many there are, and how many images all of them have toge
 """
 import zipfile
 from pathlib import Path
-from typing import BinaryIO, Iterator, NamedTuple, Optional, Tuple, Union
+from typing import IO, BinaryIO, Iterator, NamedTuple, Optional, Tuple, TypeVar, Union
 
 import numpy as np
 from numpy.lib import format as npy
@@ -15,6 +15,7 @@ from ..errors import VQVAEError
 from ..files import DAMAGES
 
 File = Union[str, Path]
+Archive = TypeVar("Archive", bound="CodesArchive")
 
 _LONGEST_NAME = 1 << 16  # bytes; the system's own limit is 4,096
 
@@ -23,7 +24,7 @@ class Shard(NamedTuple):
     """Part ``number``, from 1, of ``count`` parts of ``images`` images."""
 
     number: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples
     images: int
 
     def bounds(self) -> Tuple[int, int]:
@@ -34,7 +35,7 @@ class Shard(NamedTuple):
 class Member(NamedTuple):
     """One array of an archive, open at its first value."""
 
-    stream: BinaryIO
+    stream: IO[bytes]
     shape: Tuple[int, ...]
     dtype: np.dtype
 
@@ -66,7 +67,7 @@ class CodesArchive:
         #: Which part of the images it has; nothing for all.
         self.shard = self._read_shard() if "shard.npy" in self._archive.namelist() else None
 
-    def __enter__(self) -> "CodesArchive":
+    def __enter__(self: Archive) -> Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,8 +129,8 @@ class Archived(NamedTuple):
 
     codebook: str
     kind: np.dtype
-    count: int
-    codes_shape: Tuple[int, int]
+    count: int  # type: ignore[assignment]  # as above
+    codes_shape: Tuple[int, ...]
     codes: Iterator[bytes]
     longest: int = 0
     names: Iterator[bytes] = iter(())
@@ -148,7 +149,7 @@ def write_archive(file: BinaryIO, what: Archived) -> None:
             _add(archive, "shard", np.dtype("<u8"), (3,), iter([np.array(what.shard, "<u8").tobytes()]))
 
 
-def write_array_header(file: BinaryIO, dtype: np.dtype, shape: Tuple[int, ...]) -> None:
+def write_array_header(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...]) -> None:
     """Write what comes before the numbers of an ``.npy`` array."""
     npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
 

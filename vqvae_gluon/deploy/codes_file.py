@@ -13,7 +13,7 @@ def format_codes(codes: np.ndarray) -> str:
     return "".join(" ".join(map(str, row)) + "\n" for row in codes)
 
 
-def read_codes(path: str, shape: Tuple[int, int], num_embeddings: int) -> np.ndarray:
+def read_codes(path: str, shape: Tuple[int, ...], num_embeddings: int) -> np.ndarray:
     """Read (h, w) codes from a file, or from standard input for ``-``.
 
     Raises VQVAEError for anything but h*w whole numbers in [0, num_embeddings).

@@ -39,7 +39,8 @@ def encode_dataset(
             )
         splits.append(CodesSplit(_encode(predictor, images), labels))
     moved = tuple(_encode_moved(predictor, dataset.train.images, shift)) if shift else ()
-    return CodesDataset(*splits, len(predictor.codebook), classes, codebook_digest(predictor.codebook), moved)
+    digest = codebook_digest(predictor.codebook)
+    return CodesDataset(splits[0], splits[1], len(predictor.codebook), classes, digest, moved)
 
 
 def _encode_moved(predictor: Predictor, images: Images, shift: int) -> List[np.ndarray]:

@@ -36,7 +36,7 @@ def columns_of(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def _canvas(shape: Tuple[int, int, int], count: int) -> np.ndarray:
+def _canvas(shape: Tuple[int, ...], count: int) -> np.ndarray:
     channels, height, width = shape
     columns = columns_of(count)
     rows = -(-count // columns)

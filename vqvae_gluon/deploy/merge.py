@@ -1,10 +1,10 @@
 """The parts of ``vqvae encode --shard`` as one file of codes: complete, in order, of one model."""
 from contextlib import ExitStack
-from typing import Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 from ..errors import VQVAEError
 from ..files import writing
-from .codes_archive import Archived, CodesArchive, File, write_archive
+from .codes_archive import Archived, CodesArchive, File, Shard, write_archive
 
 _PIECE = 1 << 12  # images that are in memory at once
 
@@ -28,8 +28,8 @@ def merge(parts: Sequence[File], output: File) -> int:
         with writing(output) as file:
             codes = (piece.tobytes() for archive in archives for piece in archive.codes(_PIECE))
             longest = max(len(name) for name in _names(archives)) if first.has_names else 0
-            about = (first.codebook, first.kind, count, first.codes_shape)
-            write_archive(file, Archived(*about, codes, longest, _names(archives)))
+            about = Archived(first.codebook, first.kind, count, first.codes_shape, codes, longest, _names(archives))
+            write_archive(file, about)
     return count
 
 
@@ -42,24 +42,29 @@ def _in_order(archives: Sequence[CodesArchive]) -> List[CodesArchive]:
     """Return the parts in their order; raise VQVAEError unless they are all there and belong together."""
     if not archives:
         raise VQVAEError("no part was given: give all files of one 'vqvae encode --shard'")
-    first = archives[0]
-    found = {}
+    first, one = archives[0], _part(archives[0])
+    found: Dict[int, CodesArchive] = {}
     for archive in archives:
-        if archive.shard is None:
-            raise VQVAEError(f"{archive.path}: is no part but whole: it was not made with --shard")
+        part = _part(archive)
         if archive.codebook != first.codebook:
             raise VQVAEError(f"{archive.path}: was made with another model than {first.path}")
-        same = (archive.shard[1:], archive.codes_shape, archive.kind, archive.has_names)
-        if same != (first.shard[1:], first.codes_shape, first.kind, first.has_names):
+        same = (part[1:], archive.codes_shape, archive.kind, archive.has_names)
+        if same != (one[1:], first.codes_shape, first.kind, first.has_names):
             raise VQVAEError(
-                f"{archive.path}: is one of {archive.shard.count} parts of {archive.shard.images} images, {first.path} "
-                f"one of {first.shard.count} parts of {first.shard.images}: they do not belong together"
+                f"{archive.path}: is one of {part.count} parts of {part.images} images, {first.path} "
+                f"one of {one.count} parts of {one.images}: they do not belong together"
             )
-        number = archive.shard.number
-        if number in found:
-            raise VQVAEError(f"{archive.path} and {found[number].path} are both part {number} of {archive.shard.count}")
-        found[number] = archive
-    missing = [str(number) for number in range(1, first.shard.count + 1) if number not in found]
+        if part.number in found:
+            other = found[part.number].path
+            raise VQVAEError(f"{archive.path} and {other} are both part {part.number} of {part.count}")
+        found[part.number] = archive
+    missing = [str(number) for number in range(1, one.count + 1) if number not in found]
     if missing:
-        raise VQVAEError(f"of {first.shard.count} parts these are missing: {', '.join(missing)}")
+        raise VQVAEError(f"of {one.count} parts these are missing: {', '.join(missing)}")
     return [found[number] for number in sorted(found)]
+
+
+def _part(archive: CodesArchive) -> Shard:
+    if archive.shard is None:
+        raise VQVAEError(f"{archive.path}: is no part but whole: it was not made with --shard")
+    return archive.shard

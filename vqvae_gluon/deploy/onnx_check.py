@@ -179,7 +179,7 @@ class _Likeness:
                 distance = 2 * abs(here[pair[0]] - here[pair[1]])
                 share = distance / max(2 * np.abs(here).max(), np.finfo(np.float32).tiny)
                 place = (int(number), int(row), int(column))
-                ties.append(_checked(ENCODER, Tie(*place, *map(int, pair), float(distance), float(share))))
+                ties.append(_checked(ENCODER, Tie(*place, int(pair[0]), int(pair[1]), float(distance), float(share))))
         return ties
 
 

@@ -118,9 +118,9 @@ class Predictor:
         if isinstance(images, (str, Path)):
             images = [images]
         if isinstance(images, (list, tuple)) and all(isinstance(file, (str, Path)) for file in images):
-            channels, *size = self.image_shape
-            settings = (channels, tuple(size), self.strict, self.background)
-            images = np.array([read_image(file, *settings) for file in images])
+            channels, height, width = self.image_shape
+            size, strict, background = (height, width), self.strict, self.background
+            images = np.array([read_image(file, channels, size, strict, background) for file in images])
         images = np.asarray(images)
         expected = f"(N, {', '.join(map(str, self.image_shape))})"
         if images.ndim != 4 or images.shape[1:] != self.image_shape or not len(images):

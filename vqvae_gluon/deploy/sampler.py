@@ -207,7 +207,7 @@ def step_inputs(symbol: mx.sym.Symbol) -> Inputs:
     return inputs
 
 
-def _read_size(step: Component, codes_shape: Tuple[int, int]) -> PriorSize:
+def _read_size(step: Component, codes_shape: Tuple[int, ...]) -> PriorSize:
     """Return the size of a prior; raise VQVAEError if the graph's shapes are not those of one."""
     found, (_, heads, places) = step.head_shapes(), step.inputs["mask"]
     past = step.inputs.get("keys0", (1, 0, 0))
@@ -225,7 +225,7 @@ def _read_classes(step: Component) -> Tuple[str, ...]:
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= value <= most
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def _shape(component: Component, name: str) -> Tuple[int, ...]:

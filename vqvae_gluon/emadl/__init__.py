@@ -5,7 +5,7 @@ parser, and only :func:`load` and :func:`build` load MXNet.
 """
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Union
+from typing import TYPE_CHECKING, Any, Dict, Union
 
 if TYPE_CHECKING:
     from .block import Network
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
     return getattr(importlib.import_module(_HOMES[name], __name__), name)
 
 
-def load(path: Union[str, Path], **parameters: object) -> "Network":
+def load(path: Union[str, Path], **parameters: Any) -> "Network":
     """Return the block of the component in a file, not initialized, see :class:`~vqvae_gluon.emadl.block.Network`.
 
     ``parameters`` give values to the component's own parameters. Raises VQVAEError, beginning with

@@ -8,6 +8,7 @@ from mxnet.gluon import HybridBlock, Parameter, nn
 from ..errors import VQVAEError
 from ..nn import UpConvolution, VectorQuantizer
 from ..nn.branches import concatenate_channels
+from ..nn.tensor import Operators, Tensor
 from .component import Component, Layer
 from .expressions import show
 from .layers import StreamType
@@ -15,7 +16,7 @@ from .padding import Padding, pad
 from .ports import shapes_agree
 
 #: (F, inputs, whether in the exported form) -> outputs.
-Step = Callable[[Any, List[Any], bool], List[Any]]
+Step = Callable[[Operators, List[Tensor], bool], List[Tensor]]
 Types = List[StreamType]
 
 
@@ -28,7 +29,7 @@ class Network(HybridBlock):
     Raises VQVAEError, when called, for another number of inputs, another shape or another type.
     """
 
-    def __init__(self, component: Component, **kwargs) -> None:
+    def __init__(self, component: Component, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.component = component
         self.plain = False
@@ -58,7 +59,7 @@ class Network(HybridBlock):
             )
         return bias
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: Tensor) -> Any:
         if all(isinstance(x, mx.nd.NDArray) for x in inputs):
             self._check(inputs)
         outputs = super().__call__(*inputs)
@@ -74,7 +75,7 @@ class Network(HybridBlock):
             if x.dtype != np.float32:
                 raise VQVAEError(f"{self.component.full_name} was given {np.dtype(x.dtype).name}: it takes float32")
 
-    def hybrid_forward(self, F, *inputs):
+    def hybrid_forward(self, F: Operators, *inputs: Tensor) -> Any:
         values: Dict[int, Any] = dict(enumerate(inputs))
         for step, layer in self._steps:
             values.update(zip(layer.outputs, step(F, [values[stream] for stream in layer.inputs], self.plain)))
@@ -91,7 +92,7 @@ def build(component: Component, prefix: Optional[str] = None) -> Network:
     return Network(component, prefix=f"{component.name.lower()}_" if prefix is None else prefix)
 
 
-def _as_declared(F, x, kind: StreamType, declared: StreamType):
+def _as_declared(F: Operators, x: Tensor, kind: StreamType, declared: StreamType) -> Tensor:
     if kind.shape == declared.shape or not shapes_agree(kind.shape, declared.shape):
         return x  # a network without its quantizer ends before its port
     return F.reshape(x, shape=(0, *declared.shape))
@@ -99,6 +100,8 @@ def _as_declared(F, x, kind: StreamType, declared: StreamType):
 
 def _step(layer: Layer, types: Types, block: Optional[HybridBlock]) -> Step:
     arguments = layer.arguments
+    if block is None:
+        return _FUNCTIONS[layer.name](types, arguments)
     if layer.name == "VectorQuantize":
         return lambda F, inputs, plain: [block(inputs[0]).quantized]
     if layer.name in ("Convolution", "Pooling"):
@@ -106,9 +109,7 @@ def _step(layer: Layer, types: Types, block: Optional[HybridBlock]) -> Step:
         even = layer.name == "Convolution" and _even_padding(types, arguments)
         zeros = () if even else _zeros(types, arguments)
         return lambda F, inputs, plain: [block(_padded(F, inputs[0], zeros))]
-    if block is not None:
-        return lambda F, inputs, plain: [block(inputs[0])]
-    return _FUNCTIONS[layer.name](types, arguments)
+    return lambda F, inputs, plain: [block(inputs[0])]
 
 
 # ---- Padding
@@ -134,7 +135,7 @@ def _zeros(types: Types, arguments: Dict[str, Any]) -> Tuple[int, ...]:
     return (0, 0, 0, 0, *ends) if any(ends) else ()
 
 
-def _padded(F, x, zeros: Tuple[int, ...]):
+def _padded(F: Operators, x: Tensor, zeros: Tuple[int, ...]) -> Tensor:
     return F.pad(x, mode="constant", pad_width=zeros, constant_value=0) if zeros else x
 
 
@@ -230,7 +231,7 @@ def _concatenate(types: Types, arguments: Dict[str, Any]) -> Step:
 
 
 def _add(types: Types, arguments: Dict[str, Any]) -> Step:
-    def add(F, inputs, plain):
+    def add(F: Operators, inputs: List[Tensor], plain: bool) -> List[Tensor]:
         total = inputs[0]
         for x in inputs[1:]:
             total = total + x

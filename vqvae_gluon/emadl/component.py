@@ -4,7 +4,7 @@ from typing import Dict, List, NamedTuple, Tuple, Union
 
 from ..errors import VQVAEError
 from .expressions import Value, show
-from .layers import LAYERS, StreamType
+from .layers import LAYERS, Arguments, StreamType
 from .network import Call, NetworkReader, Streams
 from .ports import Port, read_parameters, read_ports
 from .syntax import Source, read_text
@@ -14,7 +14,7 @@ class Layer(NamedTuple):
     """One layer of the expanded network; ``inputs`` and ``outputs`` are numbers of streams."""
 
     name: str
-    arguments: Dict[str, Value]
+    arguments: Arguments
     inputs: Tuple[int, ...]
     outputs: Tuple[int, ...]
     parameter_count: int

@@ -125,7 +125,7 @@ def parse_configuration(text: str, name: str) -> Configuration:
 def _read_optimizer(source: Source, value: Setting, node: Node, block: Optional[Tree]) -> Dict[str, Any]:
     if value not in _OPTIMIZERS:
         raise source.fault(node, f"optimizer was given as {value}: it must be {' or '.join(_OPTIMIZERS)}")
-    settings: Dict[str, Any] = {"optimizer": value, "learning_rate": _OPTIMIZERS[value]}
+    settings: Dict[str, Any] = {"optimizer": value, "learning_rate": _OPTIMIZERS[str(value)]}
     for key, setting, place, inner in _read_entries(source, block.children if block else []):
         rule = _rule(source, key, _OPTIMIZER_KEYS, ())
         if inner is not None:

@@ -75,8 +75,8 @@ def evaluate_sequence(source: Source, node: Tree, names: Mapping[str, Value], lo
         return Sequence(((),))  # which removes the layer
     if last - first >= longest:
         raise source.fault(node, f"a range has {last - first + 1} values: at most {longest} are allowed")
-    values = tuple(range(first, last + 1))
-    return Sequence((values,) if in_series else tuple((value,) for value in values))
+    numbers = tuple(range(first, last + 1))
+    return Sequence((numbers,) if in_series else tuple((number,) for number in numbers))
 
 
 def _is_dots(node: Node) -> bool:

@@ -10,7 +10,8 @@ from .expressions import Value, is_number, show
 from .padding import pad
 
 Shape = Tuple[int, ...]
-Arguments = Dict[str, Value]
+#: By name; of the types that the layer's arguments expect.
+Arguments = Dict[str, Any]
 
 #: Element types, each a part of the next.
 DOMAINS = ("B", "N", "Z", "Q")

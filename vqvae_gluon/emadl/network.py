@@ -1,12 +1,12 @@
 """The network of a component, expanded: every layer of its own put in place, every repetition written out."""
 import math
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from lark import Tree
 
 from ..errors import VQVAEError
 from .expressions import Sequence, Value, evaluate, evaluate_sequence, show, widen
-from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_ELEMENTS, MOST_NUMBERS, StreamType
+from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_ELEMENTS, MOST_NUMBERS, Arguments, StreamType
 from .ports import Port, shapes_agree
 from .syntax import Node, Source, position, suggestion
 
@@ -21,7 +21,7 @@ class Call(NamedTuple):
     """One predefined layer in its place."""
 
     name: str
-    arguments: Dict[str, Value]
+    arguments: Arguments
     inputs: Streams
     outputs: Streams
 
@@ -38,7 +38,7 @@ class NetworkReader:
         for port in inputs:
             self._sources[port.name] = tuple(self._stream(port.type) for _ in port.elements)
         self._sinks: Dict[str, List[Optional[int]]] = {port.name: [None] * len(port.elements) for port in outputs}
-        self._read_elements: Dict[str, set] = {port.name: set() for port in inputs}
+        self._read_elements: Dict[str, Set[int]] = {port.name: set() for port in inputs}
         self._definitions: Dict[str, Tree] = {}
         self._calling: List[Tree] = []
         self._elements = 0
@@ -46,7 +46,7 @@ class NetworkReader:
     @property
     def outputs_of(self) -> Streams:
         """The numbers of the streams that the output ports take."""
-        return tuple(stream for sinks in self._sinks.values() for stream in sinks)
+        return tuple(stream for sinks in self._sinks.values() for stream in sinks if stream is not None)
 
     def read(self, implementation: Tree) -> None:
         """Read the network; raise VQVAEError for what is wrong with it."""
@@ -270,7 +270,7 @@ class NetworkReader:
             raise self._fault(node, self._unknown(name))
         kind = LAYERS[name]
         self._check_names(node, name, arguments, list(kind.arguments))
-        complete: Dict[str, Value] = {}
+        complete: Arguments = {}
         for key, argument in kind.arguments.items():
             value = arguments.get(key, argument.default)
             if value is None:

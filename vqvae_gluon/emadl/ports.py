@@ -1,6 +1,6 @@
 """What stands between a component's name and its network: parameters, and ports with their types."""
 import math
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from lark import Token, Tree
 
@@ -24,7 +24,7 @@ class ElementType(NamedTuple):
             return self.domain
         return f"{self.domain}({_bound(self.low)}:{_bound(self.high)})"
 
-    def admits(self, value: object) -> bool:
+    def admits(self, value: Any) -> bool:
         """Tell whether a value is of this type."""
         if self.domain == "B" or isinstance(value, bool):
             return self.domain == "B" and isinstance(value, bool)
@@ -136,7 +136,7 @@ def _read_bound(source: Source, node: Tree, values: Mapping[str, Value]) -> floa
         operand = operand.children[1]
     if operand.data == "name" and operand.children[0] == "oo":
         return sign * math.inf
-    value = evaluate(source, node, values)
+    value: Any = evaluate(source, node, values)
     if not is_number(value):
         raise source.fault(node, f"{show(value)} is no bound: give a number, -oo or oo")
     return value

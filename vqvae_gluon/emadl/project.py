@@ -1,7 +1,7 @@
 """An EMADL project: a folder with an encoder, a decoder and the configuration that joins them."""
 import re
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple, Union, cast
 
 from ..errors import VQVAEError
 from . import Texts
@@ -14,12 +14,14 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAINS_VAE = re.compile(r'\blearning_method\s*:\s*"?vae\b')
 _MOST_FILES = 1000  # a project has a dozen; a folder with more is a mistake
 
+Sides = Tuple[int, int, int]
+
 
 class Geometry(NamedTuple):
     """What an autoencoder takes and makes: ``image`` (channels, height, width), ``encoding`` (D, h, w), and K codes."""
 
-    image: Tuple[int, int, int]
-    encoding: Tuple[int, int, int]
+    image: Sides
+    encoding: Sides
     num_embeddings: int
 
     def settings(self) -> Dict[str, int]:
@@ -42,7 +44,7 @@ class Project(NamedTuple):
         """What the encoder takes and makes."""
         _, quantizer = self.encoder.without_quantizer()
         image, encoding = self.encoder.input_types[0].shape, self.encoder.output_types[0].shape
-        return Geometry(image, encoding, quantizer.arguments["num_embeddings"])
+        return Geometry(cast(Sides, image), cast(Sides, encoding), quantizer.arguments["num_embeddings"])
 
     @property
     def beta(self) -> float:
@@ -101,7 +103,7 @@ def parse_project(texts: Texts, places: Optional[Mapping[str, str]] = None, **wa
     if len(texts) != 3 or any(name not in texts for name in names):
         raise VQVAEError(f"{places[conf]}: joins {' and '.join(names)}; there are {', '.join(sorted(texts))}")
     components = [parse(texts[name], places[name]) for name in names]
-    project = Project(*components, configuration, dict(texts))
+    project = Project(components[0], components[1], configuration, dict(texts))
     by_default = project.geometry.settings()
     changed = {name: size for name, size in wanted.items() if by_default[name] != size}
     if changed:

@@ -2,7 +2,7 @@
 import io
 import tempfile
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Mapping, Sequence, Tuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +38,7 @@ def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
     _save(figure, path)
 
 
-def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int, metric: str, label: str) -> None:
+def draw_loss(path: Path, rows: Sequence[Dict[str, float]], best_epoch: int, metric: str, label: str) -> None:
     """Draw a metric of the training and the validation split over the epochs; ``label`` says what it is."""
     from gluoncv.utils import TrainingHistory
 
@@ -60,7 +60,7 @@ def draw_loss(path: Path, rows: Sequence[dict], best_epoch: int, metric: str, la
     _save(figure, path)
 
 
-def draw_curves(path: Path, curves: Dict[str, Sequence[Sequence[Sequence[float]]]]) -> None:
+def draw_curves(path: Path, curves: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -> None:
     """Draw training (dashed) and validation curves of several models.
 
     ``curves``: label -> (training, validation), each a list over seeds of one value an epoch; lines are means over

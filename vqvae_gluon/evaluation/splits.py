@@ -61,6 +61,7 @@ class Measured(NamedTuple):
 
     def summary(self) -> Dict[str, Any]:
         """Return the metrics of :func:`evaluate_model`, without the name of the split."""
+        labels: Any  # (N,) where there are names
         images, labels, names = self.split
         pixels = math.prod(images.shape[2:])
         metrics = {**_means(self.figures, np.ones(len(images), bool), pixels), **self.codes.summary()}
@@ -80,7 +81,8 @@ def measure_images(split: Split, model: Union[Predictor, Sampler]) -> Measured:
     prior lacks, or a missing or damaged judge.
     """
     sampler = model if isinstance(model, Sampler) else None
-    predictor = sampler.predictor if sampler else model
+    predictor = model.predictor if isinstance(model, Sampler) else model
+    labels: Any  # (N,) where there are names
     images, labels, names = split
     size = predictor.image_shape[1:]
     judge = Judge(ctx=predictor.ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None

@@ -2,7 +2,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
 from gluoncv.utils import export_block
@@ -59,7 +59,8 @@ def fold_constants(
     the same bits with fewer operators.
     """
     graph = json.loads(symbol.tojson())
-    nodes, constant = graph["nodes"], []
+    nodes: List[Dict[str, Any]] = graph["nodes"]
+    constant: List[bool] = []
     for node in nodes:
         varies = node["name"] == "data" or any(not constant[source] for source, *_ in node["inputs"])
         constant.append(not varies and "num_outputs" not in node.get("attrs", {}))  # a parameter is one array

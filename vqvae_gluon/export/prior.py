@@ -2,7 +2,7 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import quote
 
 import mxnet as mx
@@ -24,6 +24,8 @@ from .run import add_files, best_and_last, describe_training, to_json
 
 #: Where a run keeps the training of its prior.
 FOLDER = "prior"
+#: The shapes and the attributes of a graph's inputs by name.
+Inputs = Dict[str, Tuple[Tuple[int, ...], Dict[str, str]]]
 
 
 def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
@@ -98,9 +100,9 @@ def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
     fold_scales(prior)
     marks = {"__codebook__": dataset.codebook}
     classes = {"__classes__": ",".join(quote(name, safe="") for name in dataset.classes)}
-    whole = {"data": ((0, *size.codes_shape), {}), "label": ((0,), {})}
+    whole: Inputs = {"data": ((0, *size.codes_shape), {}), "label": ((0,), {})}
     names = ["before", "place", "label", "temperature", "mask", *size.kept]
-    step = {name: (shape, {}) for name, shape in zip(names, step_shapes(size, 0))}
+    step: Inputs = {name: (shape, {}) for name, shape in zip(names, step_shapes(size, 0))}
     step["before"][1].update(marks)
     step["label"][1].update(classes)
     for file, network, inputs in ((SYMBOL, PriorNetwork(prior), whole), (STEP, PriorStep(prior), step)):

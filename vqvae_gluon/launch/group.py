@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from .. import __version__
 from ..errors import VQVAEError
@@ -41,7 +41,7 @@ class Process:
             text = shlex.join(["env", *(f"{name}={value}" for name, value in part.variables.items()), *command])
             command = [*_SSH, part.host.name, remote_text(text)]
         try:
-            self.popen = subprocess.Popen(
+            self.popen: Any = subprocess.Popen(  # whose pipes are there
                 command,
                 stdin=subprocess.PIPE,
                 stdout=None if speaks else subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -142,7 +142,7 @@ def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
     return fused if is_same else symbol
 
 
-def is_fusible(graph: Dict) -> bool:
+def is_fusible(graph: Dict[str, Any]) -> bool:
     """Tell whether fusing the convolutions of a graph, as MXNet would, leaves its numbers."""
     nodes = graph["nodes"]
     entries = [entry for node in nodes for entry in node["inputs"]] + graph["heads"]

@@ -1,7 +1,9 @@
 """Parallel branches of a network."""
-from typing import Sequence
+from typing import Any, Sequence
 
 from mxnet.gluon import HybridBlock
+
+from .tensor import Operators, Tensor
 
 
 class Branches(HybridBlock):
@@ -10,17 +12,17 @@ class Branches(HybridBlock):
     (N, C, H, W) -> (N, sum of the branches' channels, H', W') float32.
     """
 
-    def __init__(self, *blocks: HybridBlock, **kwargs) -> None:
+    def __init__(self, *blocks: HybridBlock, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plain = False
         for block in blocks:
             self.register_child(block)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         return concatenate_channels(F, [block(x) for block in self._children.values()], self.plain)
 
 
-def concatenate_channels(F, parts: Sequence, plain: bool = False):
+def concatenate_channels(F: Operators, parts: Sequence[Tensor], plain: bool = False) -> Tensor:
     """Concatenate the channels of parts (N, C_i, H, W).
 
     MXNet 1.9.1's backward pass of ``concat`` fails ("could not construct a sub-memory") where the channels of all

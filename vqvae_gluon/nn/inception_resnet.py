@@ -4,13 +4,14 @@ Sources: Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Resid
 Learning" (2016); cut to an encoder by wrrogers/VQ-VAE_v1, with a stem that keeps the image's size. All
 channel counts are multiples of a base width n; the paper's figures are those of n = 32.
 """
-from typing import Callable, Tuple, Union
+from typing import Any, Callable, Tuple, Union
 
 from mxnet.gluon import HybridBlock, nn
 
 from ..errors import VQVAEError
 from .branches import Branches
 from .reduction import PointwiseReduction
+from .tensor import Operators, Tensor
 
 _MOST_BLOCKS = 1000  # of a kind; memory ends before
 
@@ -40,7 +41,7 @@ class InceptionResNetV2Encoder(HybridBlock):
         width: int = 32,
         blocks: Tuple[int, int, int] = (1, 1, 1),
         reduction: Callable[[int, int], HybridBlock] = PointwiseReduction,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if width < 1:
@@ -61,7 +62,7 @@ class InceptionResNetV2Encoder(HybridBlock):
                 self.layers.add(_block_c(width))
             self.layers.add(reduction(64 * width, embedding_dim))
 
-    def hybrid_forward(self, F, data):
+    def hybrid_forward(self, F: Operators, data: Tensor) -> Tensor:
         return self.layers(data)
 
 
@@ -71,14 +72,14 @@ class ScaledResidual(HybridBlock):
     ``branches`` takes ``channels`` and makes ``inside`` channels.
     """
 
-    def __init__(self, branches: HybridBlock, channels: int, inside: int, scale: float, **kwargs) -> None:
+    def __init__(self, branches: HybridBlock, channels: int, inside: int, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         with self.name_scope():
             self.branches = branches
             self.up = nn.Conv2D(channels, 1, in_channels=inside)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         return F.relu(x + self.scale * self.up(self.branches(x)))
 
 

@@ -5,12 +5,13 @@ Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer D
 Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
 Sennrich, "Root Mean Square Layer Normalization" (2019).
 """
-from typing import List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from ..errors import VQVAEError
+from .tensor import Operators, Tensor
 
 #: A score that softmax turns into zero.
 MASKED = -1e9
@@ -20,7 +21,7 @@ class PriorSize(NamedTuple):
     """What makes the shapes of a :class:`Prior`."""
 
     num_embeddings: int
-    codes_shape: Tuple[int, int]
+    codes_shape: Tuple[int, ...]
     num_classes: int = 0
     width: int = 96
     layers: int = 4
@@ -65,7 +66,7 @@ class Normalization(HybridBlock):
         self.plain = False
         self._width = width
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         # Not LayerNorm: its backward pass took 30 % of a training step, see docs/performance.md.
         unit = F.L2Normalization(x, mode="instance")
         return unit if self.plain else unit * self._width**0.5
@@ -78,7 +79,7 @@ class Layer(HybridBlock):
     ``past_keys`` and ``past_values`` (N, S - T, head_width), if given, and then the T places at hand.
     """
 
-    def __init__(self, size: PriorSize, dropout: float, **kwargs) -> None:
+    def __init__(self, size: PriorSize, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plain = False  # see prior_step.fold_scales
         self._size = size
@@ -91,7 +92,14 @@ class Layer(HybridBlock):
             self.output = nn.Dense(width, in_units=4 * width, prefix="output_")
             self.dropout = nn.Dropout(dropout)
 
-    def hybrid_forward(self, F, x, mask, past_keys=None, past_values=None):
+    def hybrid_forward(
+        self,
+        F: Operators,
+        x: Tensor,
+        mask: Tensor,
+        past_keys: Optional[Tensor] = None,
+        past_values: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor]:
         width, head_width = self._size.width, self._size.head_width
         places = self._size.places if past_keys is None else 1
         projected = self.projection(self.before_attention(x))
@@ -112,7 +120,7 @@ class Layer(HybridBlock):
         x = x + self.drop(self.attention(attended))
         return x + self.drop(self.output(self.hidden(self.before_network(x)))), keys, values
 
-    def drop(self, x):
+    def drop(self, x: Tensor) -> Tensor:
         """Drop some of the numbers while the layer learns."""
         return x if self.plain else self.dropout(x)
 
@@ -150,7 +158,7 @@ class Prior(HybridBlock):
     def __init__(
         self,
         num_embeddings: int,
-        codes_shape: Tuple[int, int],
+        codes_shape: Sequence[int],
         num_classes: int = 0,
         width: int = 96,
         layers: int = 4,
@@ -178,7 +186,7 @@ class Prior(HybridBlock):
     def _embedding(self, rows: int, prefix: str) -> nn.Embedding:
         return nn.Embedding(rows, self.size.width, weight_initializer=mx.init.Normal(0.05), prefix=prefix)
 
-    def __call__(self, codes, label):
+    def __call__(self, codes: Tensor, label: Tensor) -> Tensor:
         if isinstance(codes, mx.nd.NDArray):
             self._check(codes, label)
         return super().__call__(codes, label)
@@ -192,7 +200,7 @@ class Prior(HybridBlock):
         if label.shape != codes.shape[:1]:
             raise VQVAEError(f"the prior was given classes of shape {label.shape}: it takes {codes.shape[:1]}")
 
-    def hybrid_forward(self, F, codes, label):
+    def hybrid_forward(self, F: Operators, codes: Tensor, label: Tensor) -> Tensor:
         size = self.size
         codes = F.reshape(codes, shape=(0, -1))
         numbers = F.broadcast_like(F.reshape(F.arange(size.places), shape=(1, -1)), codes)
@@ -203,19 +211,19 @@ class Prior(HybridBlock):
             x, _, _ = layer(x, mask)
         return F.reshape(self.logits(self.last(x)), shape=(-1, size.places, size.num_embeddings))
 
-    def embed(self, F, before, place, label):
+    def embed(self, F: Operators, before: Tensor, place: Tensor, label: Tensor) -> Tensor:
         """Return the vectors (..., width) of places that are described by numbers of one shape."""
         x = self.before(before) + self.place(place) + self.label(label)
         return x if self.plain else self.dropout(x)
 
-    def _before(self, F, codes):
+    def _before(self, F: Operators, codes: Tensor) -> Tensor:
         """Return for each place the code before it, or K where there is none."""
         none = F.ones_like(F.slice_axis(codes, axis=1, begin=0, end=1)) * self.size.num_embeddings
         if self.size.places == 1:
             return none
         return F.concat(none, F.slice_axis(codes, axis=1, begin=0, end=-1), dim=1)
 
-    def _causal_mask(self, F):
+    def _causal_mask(self, F: Operators) -> Tensor:
         """Return (1, P * heads, P): zero for what a place may look at, itself and those before it."""
         places, heads = self.size.places, self.size.heads
         from_, to = F.arange(places, repeat=heads), F.arange(places)

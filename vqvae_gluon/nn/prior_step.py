@@ -1,12 +1,13 @@
 """A prior as it is exported: with fewer operators, as a whole, and one place at a time."""
 import re
-from typing import Dict
+from typing import Dict, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 
 from .prior import MASKED, Layer, Normalization, Prior, PriorSize
+from .tensor import Operators, Tensor
 
 
 def fold_scales(prior: Prior) -> None:
@@ -51,7 +52,7 @@ class PriorNetwork(HybridBlock):
         super().__init__(prefix="")
         self.prior = prior
 
-    def hybrid_forward(self, F, data, label):
+    def hybrid_forward(self, F: Operators, data: Tensor, label: Tensor) -> Tensor:
         return F.identity(self.prior(data, label), name="logits")
 
 
@@ -67,7 +68,16 @@ class PriorStep(HybridBlock):
         super().__init__(prefix="")
         self.prior = prior
 
-    def hybrid_forward(self, F, before, place, label, temperature, mask, *past):
+    def hybrid_forward(
+        self,
+        F: Operators,
+        before: Tensor,
+        place: Tensor,
+        label: Tensor,
+        temperature: Tensor,
+        mask: Tensor,
+        *past: Tensor,
+    ) -> Tuple[Tensor, ...]:
         prior, heads = self.prior, []
         x = prior.embed(F, before, place, label)
         for number, layer in enumerate(prior.layers):

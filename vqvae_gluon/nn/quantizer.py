@@ -3,13 +3,14 @@
 Source: van den Oord et al., "Neural Discrete Representation Learning" (2017); EMADL layer
 ``VectorQuantize(num_embeddings, beta)``.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock
 
 from ..errors import VQVAEError
+from .tensor import Operators, Tensor
 
 UPDATES = ("gradient", "ema")
 
@@ -29,7 +30,7 @@ class Quantized(NamedTuple):
     codebook_loss: mx.nd.NDArray
 
 
-def likeness(F, z, codebook, num_embeddings: int):
+def likeness(F: Operators, z: Tensor, codebook: Tensor, num_embeddings: int) -> Tensor:
     """Return (N, K, H, W): how like each codebook row is to each vector of z; the nearest row is the most alike.
 
     |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2), and |z|^2 does not change the order: what remains is the bracket, a 1x1
@@ -44,18 +45,18 @@ def likeness(F, z, codebook, num_embeddings: int):
     )
 
 
-def nearest_codes(F, z, codebook, num_embeddings: int):
+def nearest_codes(F: Operators, z: Tensor, codebook: Tensor, num_embeddings: int) -> Tensor:
     """Return the (N, H, W) index of the codebook row nearest to each vector of z, the first of equally near ones."""
     return F.argmax(likeness(F, z, codebook, num_embeddings), axis=1)
 
 
-def codebook_rows(F, codes, codebook, num_embeddings: int, embedding_dim: int):
+def codebook_rows(F: Operators, codes: Tensor, codebook: Tensor, num_embeddings: int, embedding_dim: int) -> Tensor:
     """Return the (N, D, H, W) codebook rows of (N, H, W) codes."""
     rows = F.Embedding(codes, codebook, input_dim=num_embeddings, output_dim=embedding_dim)
     return F.transpose(rows, axes=(0, 3, 1, 2))
 
 
-def mean_square(F, differences):
+def mean_square(F: Operators, differences: Tensor) -> Tensor:
     """Return (N,): the means of the squares of (N, D, H, W) numbers."""
     return F.mean(F.square(differences), axis=(1, 2, 3))
 
@@ -87,7 +88,7 @@ class VectorQuantizer(HybridBlock):
     """
 
     def __init__(
-        self, num_embeddings: int = 64, embedding_dim: int = 16, update: str = "gradient", **kwargs
+        self, num_embeddings: int = 64, embedding_dim: int = 16, update: str = "gradient", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if num_embeddings < 1 or embedding_dim < 1:
@@ -109,7 +110,7 @@ class VectorQuantizer(HybridBlock):
                 grad_req="write" if update == "gradient" else "null",
             )
 
-    def __call__(self, z) -> Quantized:
+    def __call__(self, z: Tensor) -> Quantized:
         if isinstance(z, mx.nd.NDArray):
             self._check(z)
         return Quantized(*super().__call__(z))
@@ -123,7 +124,7 @@ class VectorQuantizer(HybridBlock):
         if z.dtype != np.float32:
             raise VQVAEError(f"the quantizer was given {np.dtype(z.dtype).name} values: it takes float32")
 
-    def hybrid_forward(self, F, z, embeddings):
+    def hybrid_forward(self, F: Operators, z: Tensor, embeddings: Tensor) -> Tuple[Tensor, ...]:
         codes = nearest_codes(F, F.BlockGrad(z), F.BlockGrad(embeddings), self.num_embeddings)
         rows = codebook_rows(F, codes, embeddings, self.num_embeddings, self.embedding_dim)
         fixed = F.BlockGrad(rows)
@@ -152,7 +153,7 @@ class NearestRow(HybridBlock):
         with self.name_scope():
             self.embeddings = self.params.get("embeddings")
 
-    def hybrid_forward(self, F, z, embeddings):
+    def hybrid_forward(self, F: Operators, z: Tensor, embeddings: Tensor) -> Tuple[Tensor, ...]:
         # The slice takes all and changes nothing but the layout in memory, from oneDNN's own to rows, in one pass where
         # a reshape makes two. argmax needs it anyway, and whoever copies the values out of MXNet would do it in his own
         # thread otherwise.

@@ -1,14 +1,17 @@
 """Channel reductions: how an encoder's many channels become the dimensions of an embedding."""
+from typing import Any
+
 from mxnet.gluon import HybridBlock, nn
 
 from ..errors import VQVAEError
 from .branches import Branches
+from .tensor import Operators, Tensor
 
 
 class PointwiseReduction(nn.Conv2D):
     """One 1x1 convolution: (N, in_channels, H, W) -> (N, out_channels, H, W)."""
 
-    def __init__(self, in_channels: int, out_channels: int, **kwargs) -> None:
+    def __init__(self, in_channels: int, out_channels: int, **kwargs: Any) -> None:
         super().__init__(out_channels, 1, in_channels=in_channels, **kwargs)
 
 
@@ -32,7 +35,7 @@ class DenseLayerChannelReduction(HybridBlock):
         If halving does not lead from ``in_channels`` to ``width``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, width: int, **kwargs) -> None:
+    def __init__(self, in_channels: int, out_channels: int, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         _check_width(in_channels, width)
         with self.name_scope():
@@ -49,7 +52,7 @@ class DenseLayerChannelReduction(HybridBlock):
             nn.Conv2D(channels // 4, 1, in_channels=channels, activation="relu"),
         )
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         return self.steps(x)
 
 

@@ -1,10 +1,11 @@
 """The basic residual encoder and its mirror image, the decoder. Source: wrrogers/VQ-VAE_v1."""
-from typing import Callable, List, Tuple
+from typing import Any, Callable, List, Tuple
 
 from mxnet.gluon import HybridBlock, Parameter, nn
 
 from ..errors import VQVAEError
 from .reduction import PointwiseReduction
+from .tensor import Operators, Tensor
 from .up_convolution import UpConvolution
 
 #: How many pixels a side one code of a residual model can stand for.
@@ -14,7 +15,7 @@ STRIDES = (4, 8, 16)
 class ResidualBlock(HybridBlock):
     """(N, channels, H, W) -> the same shape: x + 1x1(ReLU(3x3(ReLU(x)))), without biases."""
 
-    def __init__(self, channels: int, hidden: int, **kwargs) -> None:
+    def __init__(self, channels: int, hidden: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.body = nn.HybridSequential()
@@ -24,7 +25,7 @@ class ResidualBlock(HybridBlock):
                 nn.Conv2D(channels, 1, use_bias=False, in_channels=hidden),
             )
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Operators, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
@@ -58,7 +59,7 @@ class ResidualEncoder(HybridBlock):
         width: int = 128,
         reduction: Callable[[int, int], HybridBlock] = PointwiseReduction,
         stride: int = 4,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         _check_width(width)
@@ -76,7 +77,7 @@ class ResidualEncoder(HybridBlock):
                 reduction(width, embedding_dim),
             )
 
-    def hybrid_forward(self, F, data):
+    def hybrid_forward(self, F: Operators, data: Tensor) -> Tensor:
         return self.layers(data)
 
 
@@ -94,7 +95,7 @@ class ResidualDecoder(HybridBlock):
         image_size: Tuple[int, int] = (28, 28),
         width: int = 128,
         stride: int = 4,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         _check_width(width)
@@ -119,7 +120,7 @@ class ResidualDecoder(HybridBlock):
         """The bias (channels,) of the last layer, before the sigmoid."""
         return self.layers[-2].bias
 
-    def hybrid_forward(self, F, encoding):
+    def hybrid_forward(self, F: Operators, encoding: Tensor) -> Tensor:
         return self.layers(encoding)
 
 

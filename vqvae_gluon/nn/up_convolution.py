@@ -1,7 +1,9 @@
 """EMADL's transposed convolution."""
-from typing import Tuple, Union
+from typing import Any, Optional, Tuple, Union
 
 from mxnet.gluon import HybridBlock
+
+from .tensor import Operators, Tensor
 
 Pair = Tuple[int, int]
 
@@ -42,7 +44,7 @@ class UpConvolution(HybridBlock):
         output_size: Pair,
         valid: bool = False,
         use_bias: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.channels = channels
@@ -61,7 +63,7 @@ class UpConvolution(HybridBlock):
             if use_bias:
                 self.bias = self.params.get("bias", shape=(channels,), init="zeros")
 
-    def hybrid_forward(self, F, x, weight, bias=None):
+    def hybrid_forward(self, F: Operators, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
         if self.plain and self._use_bias and self.channels % _BLOCK:
             return self._trim(F, self._deconvolution(F, x, weight, bias, no_bias=False))
         if self.plain or self.channels > 1:
@@ -70,15 +72,15 @@ class UpConvolution(HybridBlock):
             image = self._trim(F, self._by_taps(F, x, weight))
         return add_bias(F, image, bias, self.channels, self.plain) if self._use_bias else image
 
-    def _deconvolution(self, F, *arrays, no_bias: bool):
+    def _deconvolution(self, F: Operators, *arrays: Tensor, no_bias: bool) -> Tensor:
         return F.Deconvolution(*arrays, num_filter=self.channels, no_bias=no_bias, **self._geometry, **self._added)
 
-    def _trim(self, F, image):
+    def _trim(self, F: Operators, image: Tensor) -> Tensor:
         if not any(self._cut):
             return image
         return F.slice(image, begin=(None, None, None, None), end=(None, None, *self.output_size))
 
-    def _by_taps(self, F, x, weight):
+    def _by_taps(self, F: Operators, x: Tensor, weight: Tensor) -> Tensor:
         kernel = self._geometry["kernel"]
         taps = kernel[0] * kernel[1]
         by_tap = F.expand_dims(F.transpose(F.reshape(weight, shape=(0, -1))), axis=2)
@@ -93,7 +95,7 @@ class UpConvolution(HybridBlock):
         return F.col2im(columns, output_size=whole, **self._geometry)
 
 
-def add_bias(F, x, bias, channels: int, plain: bool = False):
+def add_bias(F: Operators, x: Tensor, bias: Tensor, channels: int, plain: bool = False) -> Tensor:
     """Add a bias (channels,) to (N, channels, H, W), bit for bit as ``broadcast_add`` would.
 
     A convolution of each channel with the number one, which oneDNN runs two to four times as fast, backward above all.

@@ -1,5 +1,5 @@
 """The VQ-VAE: encoder, quantizer, decoder."""
-from typing import NamedTuple, Tuple
+from typing import Any, NamedTuple, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -7,6 +7,7 @@ from mxnet.gluon import HybridBlock
 
 from ..errors import VQVAEError
 from .quantizer import NearestRow, VectorQuantizer
+from .tensor import Operators, Tensor
 
 
 class VQVAEOutput(NamedTuple):
@@ -50,7 +51,7 @@ class VQVAE(HybridBlock):
         image_shape: Tuple[int, int, int],
         codes_shape: Tuple[int, int],
         components: ComponentNames = COMPONENTS,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.image_shape = image_shape
@@ -60,7 +61,7 @@ class VQVAE(HybridBlock):
         self.quantizer = quantizer
         self.decoder = decoder
 
-    def __call__(self, images) -> VQVAEOutput:
+    def __call__(self, images: Tensor) -> VQVAEOutput:
         if isinstance(images, mx.nd.NDArray):
             self._check(images)
         return VQVAEOutput(*super().__call__(images))
@@ -76,7 +77,7 @@ class VQVAE(HybridBlock):
                 f"the model was given {np.dtype(images.dtype).name} images: it takes float32 in [0, 1]"
             )
 
-    def hybrid_forward(self, F, images):
+    def hybrid_forward(self, F: Operators, images: Tensor) -> Tuple[Tensor, ...]:
         z = self.encoder(images)
         quantized, codes, commitment_loss, codebook_loss = self.quantizer(z)
         return self.decoder(quantized), z, codes, commitment_loss, codebook_loss
@@ -94,7 +95,7 @@ class EncodingNetwork(HybridBlock):
         self.encoder = model.encoder
         self.nearest = NearestRow(model.quantizer)
 
-    def hybrid_forward(self, F, data):
+    def hybrid_forward(self, F: Operators, data: Tensor) -> Tuple[Tensor, ...]:
         encoding, _, *losses = self.nearest(self.encoder(data))
         heads = zip(("encoding", "commitment_loss", "codebook_loss"), (encoding, *losses))
         return tuple(F.identity(head, name=name) for name, head in heads)
@@ -110,7 +111,7 @@ class DecodingNetwork(HybridBlock):
         super().__init__(prefix="")
         self.decoder = model.decoder
 
-    def hybrid_forward(self, F, encoding):
+    def hybrid_forward(self, F: Operators, encoding: Tensor) -> Tensor:
         return F.identity(self.decoder(encoding), name="data")
 
 

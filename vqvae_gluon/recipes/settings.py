@@ -105,7 +105,7 @@ def find_recipe(recipes: Dict[str, Callable[[], Self]], name: str) -> Self:
 def _check_type(field: dataclasses.Field, value: Any) -> None:
     numbers = (int,) if field.type is int else (int, float)
     if field.type in (str, bool):
-        fits = isinstance(value, field.type)
+        fits = isinstance(value, str if field.type is str else bool)
     elif field.type == Optional[float] and value is None:
         fits = True
     elif field.type in (int, float, Optional[float]):

@@ -55,7 +55,7 @@ class Curve(NamedTuple):
 
 
 def draw_curves(
-    name: str, about: str, curves: Sequence[Curve], log: bool = False, whole: bool = False, mark: Optional[int] = None
+    name: str, about: str, curves: Sequence[Curve], log: bool = False, whole: bool = False, mark: Optional[float] = None
 ) -> str:
     """Return a chart of curves over the epochs; ``name`` tells it from the page's other ones, ``about`` is read aloud.
 
@@ -127,7 +127,7 @@ def _to_svg(figure: Figure, about: str) -> str:
     svg = svg[svg.index("<svg") :]
     # Its <style> would be the whole page's.
     svg = re.sub(r"(<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>)\s*", "", svg, flags=re.DOTALL)
-    frame = re.search(r'viewBox="[^"]*"', svg)[0]
+    frame = re.findall(r'viewBox="[^"]*"', svg)[0]
     svg = f'<svg {frame} role="img" aria-label="{escape(about)}">' + svg[svg.index(">") + 1 :]
     # Charts share a page: only names that something refers to stay, and those hold the chart's own.
     svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if f"#{found[1]}" in svg else "", svg)

@@ -71,7 +71,9 @@ def write_report(
     if not len(images.images):
         raise VQVAEError(f"{data or own.recipe.data}: has no image in the {split} split; choose another with --split")
     subject = Subject(own, model, split, measure_images(images, model))
-    other = Subject(other_run, other_model, split, measure_images(images, other_model)) if other_run else None
+    other = None
+    if other_run and other_model:
+        other = Subject(other_run, other_model, split, measure_images(images, other_model))
     vectors = len(dataset.validation.images) * math.prod(subject.predictor.codes_shape)
     page = _render(
         subject=subject,

@@ -64,8 +64,9 @@ class Subject(NamedTuple):
     def name(self, number: int) -> str:
         """Return what an image is called: by its number in the split, from 0, and its class."""
         _, labels, classes = self.measured.split
-        known = bool(classes) and labels[number] >= 0
-        return f"{self.split} image {number}" + (f", class {classes[labels[number]]}" if known else "")
+        if labels is None or not classes or labels[number] < 0:
+            return f"{self.split} image {number}"
+        return f"{self.split} image {number}, class {classes[labels[number]]}"
 
 
 def predictor_of(model: Union[Predictor, Sampler]) -> Predictor:

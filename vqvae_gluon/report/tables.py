@@ -49,7 +49,7 @@ def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
     """Return the figures of two models on the same images, and which is better where that can be said."""
     rows = []
     for name, (title, sign) in _FIGURES.items():
-        values = [summary.get(name) for summary in (own, other)]
+        values: List[Any] = [summary.get(name) for summary in (own, other)]
         if values == [None, None]:
             continue
         verdict = ""
@@ -81,7 +81,9 @@ def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
 
 def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
     """Return two tables, of the settings that are not those of the recipe 'ema' or differ, and of the rest."""
-    usual, chosen, rest = Recipe(), [], []
+    usual = Recipe()
+    chosen: List[List[str]] = []
+    rest: List[List[str]] = []
     for field in dataclasses.fields(Recipe):
         recipes = [recipe] + ([other] if other else [])
         if field.name == "emadl":

@@ -1,7 +1,7 @@
 """What is particular to the training of an autoencoder: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -197,6 +197,7 @@ class Autoencoder:
 
     def measure_classes(self, split: str) -> Dict[str, Dict[str, float]]:
         """Return, for each class with images in a split, their number ``images`` and their metrics."""
+        labels: Any  # (N,) where there are names
         images, labels, names = self.dataset.split(split)
         chosen = {name: np.flatnonzero(labels == number) for number, name in enumerate(names) if number in labels}
         return {name: {"images": len(of), **self._measure(images, of, self.meter())} for name, of in chosen.items()}

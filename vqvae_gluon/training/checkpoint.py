@@ -6,7 +6,7 @@ is drawn from a generator seeded with (seed, e), so the epoch number is the rand
 import io
 import json
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -14,7 +14,6 @@ from mxnet.gluon import Block
 
 from ..errors import VQVAEError
 from ..files import DAMAGES, read_bytes, write_bytes
-from ..recipes.settings import Settings
 from .kind import Kind
 
 
@@ -28,7 +27,7 @@ class Checkpoint(NamedTuple):
 
     epoch: int
     updates: int
-    recipe: Settings
+    recipe: Any  # Settings, those of the kind
     data_fingerprint: str
     weights: Dict[str, np.ndarray]
     optimizer: Dict[str, np.ndarray]
@@ -78,7 +77,7 @@ def load_checkpoint(path: Path, kind: Kind) -> Checkpoint:
         with np.load(content, allow_pickle=False) as file:
             arrays = dict(file.items())
         meta = json.loads(str(arrays.pop("meta")))
-        groups = {group: {} for group in _GROUPS}
+        groups: Dict[str, Dict[str, np.ndarray]] = {group: {} for group in _GROUPS}
         for name, array in arrays.items():
             group, key = name.split("/", 1)
             groups[group][key] = np.asarray(array)  # a member that is no array is bytes

@@ -216,7 +216,7 @@ def _measure_classes(training: Training) -> Dict[str, Dict[str, float]]:
     """Return what the best epoch makes of the validation images of each class, if there are any."""
     if not training.dataset.validation.classes:
         return {}
-    path = checkpoint_path(training.folder, training.history.best()["epoch"])
+    path = checkpoint_path(training.folder, int(training.history.best()["epoch"]))
     set_weights(training.model, load_checkpoint(path, AUTOENCODER).weights, path)
     return training.trained.measure_classes("validation")
 

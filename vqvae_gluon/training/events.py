@@ -30,7 +30,7 @@ class Events:
         except ImportError:
             raise VQVAEError("tensorboard is not installed: run pip install 'vqvae-gluon[tensorboard]'") from None
         self._event, self._summary, self._open = event_pb2, summary_pb2, EventFileWriter
-        self._writer: Optional[Any] = None
+        self._writer: Any = None  # an EventFileWriter, from the first epoch on
 
     def write(
         self,

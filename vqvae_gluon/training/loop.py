@@ -4,7 +4,7 @@ import os
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import mxnet as mx
 import numpy as np
@@ -173,8 +173,8 @@ class Loop:
         )
         with bar:
             orders = (batches(numbers, self.recipe.batch_size, rng) for _ in range(passes))
-            orders = chain.from_iterable(map(self.trained.ahead, orders))
-            for batch_number, chosen in enumerate(orders):
+            ahead = chain.from_iterable(map(self.trained.ahead, orders))
+            for batch_number, chosen in enumerate(ahead):
                 stop_if_asked()
                 with self._finite(f"in batch {batch_number}"):
                     self.trained.step(chosen, meter, rng)
@@ -200,7 +200,7 @@ class Loop:
         if not self.workers.first:
             self.epoch += 1
             return
-        best_epoch = self.history.best()["epoch"]
+        best_epoch = int(self.history.best()["epoch"])
         best = best_epoch == self.epoch
         if self.epoch == 0:
             for name, text in self.recipe.files().items():
@@ -293,7 +293,7 @@ class Loop:
             raise VQVAEError(f"{self.folder}: is not empty and holds no training; choose another folder")
         if not resume:
             raise VQVAEError(f"{self.folder}: holds a training already; add --resume or choose another folder")
-        there = self.trained.kind.recipe.from_json(read_bytes(path).decode(), str(path))
+        there: Any = self.trained.kind.recipe.from_json(read_bytes(path).decode(), str(path))
         differences = there.replace(num_epoch=self.recipe.num_epoch).differences(self.recipe)
         if differences:
             raise other_settings(self.folder, differences)

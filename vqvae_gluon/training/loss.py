@@ -1,10 +1,11 @@
 """The loss of an autoencoder, in one graph with its model."""
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from ..nn import VQVAE, VQVAEOutput
+from ..nn.tensor import Operators, Tensor
 from ..recipes.autoencoder import Recipe
 
 
@@ -29,10 +30,10 @@ class Objective(HybridBlock):
         self.model = model
         self._recipe = recipe
 
-    def __call__(self, images) -> Part:
+    def __call__(self, images: Tensor) -> Part:
         return Part(*super().__call__(images))
 
-    def hybrid_forward(self, F, images):
+    def hybrid_forward(self, F: Operators, images: Tensor) -> Tuple[Tensor, ...]:
         recipe, output = self._recipe, self.model(images)
         terms = loss_terms(F, output, images, recipe.reconstruction_loss)
         squared_error = terms[0]
@@ -42,7 +43,7 @@ class Objective(HybridBlock):
         return total_loss(terms, recipe.beta, recipe.error_weight), figures, output.codes, F.BlockGrad(output.z)
 
 
-def reconstruction_error(F, reconstruction, images, kind: str = "mse"):
+def reconstruction_error(F: Operators, reconstruction: Tensor, images: Tensor, kind: str = "mse") -> Tensor:
     """Return the squared error ('mse') or the binary cross-entropy ('bce') of each number of images in [0, 1]."""
     if kind == "mse":
         return F.square(reconstruction - images)
@@ -50,7 +51,7 @@ def reconstruction_error(F, reconstruction, images, kind: str = "mse"):
     return -(images * F.log(inside) + (1 - images) * F.log(1 - inside))
 
 
-def loss_terms(F, output: VQVAEOutput, images, kind: str = "mse") -> List:
+def loss_terms(F: Operators, output: VQVAEOutput, images: Tensor, kind: str = "mse") -> List[Tensor]:
     """Return the (N,) reconstruction, commitment and codebook terms of EMADL's loss, unweighted.
 
     The reconstruction term is a sum over the C*H*W numbers of an image, see :func:`reconstruction_error`; the others
@@ -64,7 +65,7 @@ def loss_terms(F, output: VQVAEOutput, images, kind: str = "mse") -> List:
     return [reconstruction, output.commitment_loss, output.codebook_loss]
 
 
-def total_loss(terms: Sequence, beta: float, error_weight: float = 1.0):
+def total_loss(terms: Sequence[Tensor], beta: float, error_weight: float = 1.0) -> Tensor:
     """Return error_weight * reconstruction + beta * commitment + codebook; EMADL's ``error_weight`` is 1."""
     reconstruction, commitment, codebook = terms
     if error_weight != 1:

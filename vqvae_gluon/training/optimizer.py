@@ -115,7 +115,7 @@ def optimizer_state(trainer: Trainer) -> Dict[str, np.ndarray]:
         for index, state in trainer._updaters[0].states.items()
         for slot, array in enumerate(_slots(state))
     }
-    return {**arrays, "usual_norm": np.float64(trainer.usual_norm)} if trainer.clip else arrays
+    return {**arrays, "usual_norm": np.array(trainer.usual_norm, np.float64)} if trainer.clip else arrays
 
 
 def restore_optimizer(trainer: Trainer, arrays: Dict[str, np.ndarray], updates: int, path: Path) -> None:

@@ -1,7 +1,7 @@
 """What is particular to the training of a prior over codes: its model, a step, a measurement, its pictures."""
 import math
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -13,6 +13,7 @@ from ..data.codes import CodesDataset
 from ..evaluation.metrics import CodeCounts
 from ..nn.prior import Prior
 from ..nn.prior_step import PriorStep
+from ..nn.tensor import Operators, Tensor
 from ..recipes.prior import PriorRecipe
 from ..sampling import sample_codes
 from ..workers import ALONE, Workers
@@ -44,7 +45,7 @@ class PriorObjective(HybridBlock):
         super().__init__(prefix="")
         self.prior = prior
 
-    def hybrid_forward(self, F, codes, label):
+    def hybrid_forward(self, F: Operators, codes: Tensor, label: Tensor) -> Tensor:
         likelihoods = F.log_softmax(self.prior(codes, label), axis=-1)
         chosen = F.pick(likelihoods, F.reshape(codes, shape=(0, -1)), axis=-1)
         return F.sum(chosen, axis=1) * (-1 / math.log(2))
@@ -123,7 +124,8 @@ class CodePrior:
         self.ctx = list(ctx)
         self.fingerprint = self.dataset.fingerprint()
         self.histograms: Dict[str, np.ndarray] = {}
-        self._decode, self._weights = decode, weights
+        self._decode: Any = decode
+        self._weights = weights
         self._no_class = len(self.dataset.classes)
         check_batches(self.examples, recipe.batch_size, len(self.ctx), workers)
         self.model = self._build_model()

@@ -1,11 +1,10 @@
 """What a loop asks of that which it trains: all that differs between one kind of training and another."""
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Protocol
 
 import numpy as np
 from mxnet.gluon import Block
 
-from ..recipes.settings import Settings
 from .kind import Kind
 
 if TYPE_CHECKING:
@@ -47,14 +46,21 @@ class Trained(Protocol):
     """
 
     kind: Kind
-    recipe: Settings
+    recipe: Any  # Settings
     fingerprint: str
-    examples: int
     unit: str
     model: Block
     trainer: "Trainer"
-    averages: Optional[Averages]
     histograms: Dict[str, np.ndarray]
+
+    @property
+    def examples(self) -> int:
+        ...
+
+    @property
+    def averages(self) -> Optional[Averages]:
+        ...
+
 
     def start(self, rng: np.random.RandomState) -> None:
         """Do what comes once, before the first epoch."""
@@ -65,8 +71,8 @@ class Trained(Protocol):
     def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the numbers (N,) of each batch to come in a pass, whose examples may be read before they are learnt."""
 
-    def step(self, chosen: np.ndarray, meter: Meter, rng: np.random.RandomState) -> None:
-        """Learn from the training examples whose numbers (N,) are ``chosen``, and tell the meter."""
+    def step(self, chosen: np.ndarray, meter: Any, rng: np.random.RandomState) -> None:
+        """Learn from the training examples whose numbers (N,) are ``chosen``, and tell the :meth:`meter`."""
 
     def measure(self, split: str) -> Dict[str, float]:
         """Return the metrics of a whole split, 'train' or 'validation', without learning from it."""
