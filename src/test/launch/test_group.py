@@ -44,9 +44,20 @@ def processes(port):
 
 def assert_nothing_is_left(port):
     assert processes(port) == {}
+    end = time.monotonic() + 5
+    while not is_free(port):  # a process that is ending has no variables any more, and for a moment still its port
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_free(port):
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture
