@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "pre-trained/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 TUTORIAL = ROOT / "docs" / "tutorial.ipynb"
 _LINK = re.compile(r"\]\(([^)#:\s]+)[^)]*\)")
+_CODE = re.compile(r"<code>[^<]*</code>")
 _ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?")
 
 
 @event_priority(100)  # before the plugins look at the files
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace what MkDocs found in docs/ by the pages, what they link to, the tutorial and the reference."""
-    listed = Files([file for file in files if file.inclusion.is_excluded()])
+    listed = Files([file for file in files if file.src_dir != config.docs_dir])  # the theme's
     for path in (*PAGES, *sorted(linked(PAGES))):
         listed.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     tutorial, pictures = run_notebook(TUTORIAL, config.extra["execute"])
@@ -42,8 +43,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show the roles of docstrings, such as ``:class:`VQVAE```, as code."""
-    return _ROLE.sub("<code>", html)
+    """Show the roles of docstrings, such as ``:class:`VQVAE```, as code, and the bars of code in a table."""
+    return _CODE.sub(lambda code: code[0].replace("\\|", "|"), _ROLE.sub("<code>", html))
 
 
 def linked(pages: Sequence[str]) -> Set[str]:

@@ -31,20 +31,23 @@ NOT_RUN = {
 
 #: What a page must have made.
 MADE = {
-    "README.md": ["reconstruction.png", "runs/mine/model", "threes.png"],
-    "docs/generation.md": ["three.png", "threes.png", "many/999.png", "scores.csv", "samples.png"],
+    "README.md": ["reconstruction.png", "runs/mine/model", "new.png"],
+    "docs/generation.md": ["three.png", "threes.png", "many", "scores.csv", "samples.png"],
     "docs/onnx.md": ["model-onnx-mine/encoder.onnx", "out.png", "threes.png"],
     "docs/records.md": ["images.idx", "runs/mine/manifest.json", "runs/python/manifest.json"],
     "docs/training.md": ["runs/compare/comparison.csv"],
 }
 
+SHORT = "--num-epoch 1 --batch-size 8 --pictures 0"
+
 #: .venv/bin/vqvae of the checkout: adds what makes a training short and the data few to what stands on the page.
-SHORT = f"""#!/bin/sh
+SHIM = f"""#!/bin/sh
 words=" $* "
 case "$words" in
   *" prior "*) set -- "$@" {" ".join(SMALL_PRIOR)} ;;
-  *" compare "*) set -- "$@" --num-epoch 1 --batch-size 8 --seeds 0 --output runs/compare ;;
-  *" train "*) set -- "$@" --num-epoch 1 --batch-size 8 --pictures 0 ;;
+  *" compare "*) set -- "$@" {SHORT} --seeds 0 --output runs/compare ;;
+  *" --emadl "*) set -- "$@" {SHORT} ;;
+  *" train "*) set -- "$@" {SHORT} --image-size 16x16 ;;
   *" export-onnx "*) set -- "$@" --samples 1 ;;
 esac
 case "$words" in
@@ -91,7 +94,7 @@ def checkout(images, prior_run, tmp_path):
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "images").symlink_to(images)
     (tmp_path / "my" / "project").symlink_to(PROJECT / "mnist")
-    for name, text in {"vqvae": SHORT, "python": f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n"}.items():
+    for name, text in {"vqvae": SHIM, "python": f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n"}.items():
         program = tmp_path / ".venv" / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(text)
@@ -109,7 +112,7 @@ def has_examples(path: str) -> bool:
     return any(block.language in ("bash", "python") and not block.reason for block in blocks(path))
 
 
-@pytest.mark.parametrize("path", filter(has_examples, PAGES))
+@pytest.mark.parametrize("path", [path for path in PAGES if has_examples(path)])
 def test_examples(path, checkout, prior_run):
     found = [block for block in blocks(path) if not block.reason]
     if not any("--output runs/mine" in block.text for block in found):

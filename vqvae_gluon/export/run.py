@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -26,7 +26,7 @@ from .loss import vqvae_loss
 from .network import copy_network, export_model, select_epoch
 
 
-def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
+def export_run(folder: Union[str, Path], prefix: str = NEWEST) -> Dict[str, Any]:
     """Export a run's best and last epoch to ``<folder>/model`` and return its manifest.
 
     The epoch with the lowest validation reconstruction error becomes ``model_0_newest``, and that under ``prefix``
@@ -37,6 +37,7 @@ def export_run(folder: Path, prefix: str = NEWEST) -> Dict[str, Any]:
     checkpoint or a damaged one, or cannot be written to.
     """
     _check_prefix(prefix)
+    folder = Path(folder)
     best, last = best_and_last(folder, AUTOENCODER)
     loss = vqvae_loss(best.recipe.beta, best.recipe.reconstruction_loss, best.recipe.error_weight)
     is_judged = judges(best.data_fingerprint)
