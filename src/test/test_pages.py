@@ -116,7 +116,8 @@ def has_examples(path: str) -> bool:
 def test_examples(path, checkout, prior_run):
     found = [block for block in blocks(path) if not block.reason]
     if not any("--output runs/mine" in block.text for block in found):
-        shutil.copytree(prior_run, checkout / "runs" / "mine")
+        for name in ("mine", "other"):
+            shutil.copytree(prior_run, checkout / "runs" / name)
     if "ImageRecordDataset" in "".join(block.text for block in found):
         for name in ("train", "validation", "test"):
             run([".venv/bin/vqvae", "pack", "my/images", f"{name}.rec"], checkout)
