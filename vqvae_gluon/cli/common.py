@@ -121,8 +121,8 @@ def train_and_export(
     if not training.workers.first:
         training.run()
         return None
-    as_planned = training.planned == training.recipe.num_epoch
-    manifest = find_export() if training.finished and as_planned else None
+    is_done = training.finished and training.planned == training.recipe.num_epoch
+    manifest = find_export() if is_done else None
     if manifest:
         print_text(f"{folder}: all {training.recipe.num_epoch} epochs are trained and exported already")
         return manifest
