@@ -368,8 +368,8 @@ def test_another_python_is_told_in_a_line(tmp_path):
 @pytest.mark.parametrize(
     "present, missing",
     [
-        (("make", "cmake"), "error: these system packages are missing (Debian's names): g++ \n"),
-        (("c++", "make"), "error: these system packages are missing (Debian's names): cmake \n"),
+        (("make", "cmake"), "error: these system packages are missing (Debian's names): g++\n"),
+        (("c++", "make"), "error: these system packages are missing (Debian's names): cmake\n"),
         (("c++", "make", "cmake"), "error: no Python 3.10 or 3.11 found, which MXNet 1.9.1 and the MNIST package need"),
     ],
 )
