@@ -146,11 +146,13 @@ class Group:
         """Return once all workers have done their work, or one of the processes has not: then, what happened to it."""
         while True:
             self._listen()
+            # Before faults are looked for: a worker that dies between the two would be taken for one that is done.
+            ended = all(worker.popen.poll() is not None for worker in self._workers)
             dead = [process for process in self._processes if process.fault()]
             if dead:
                 self._hear_out(dead[0], _LAST_WORDS)
                 return dead[0].fault()
-            if all(worker.popen.poll() is not None for worker in self._workers):
+            if ended:
                 self._hear_out(self._workers[0], _LAST_WORDS)
                 return ""
 
