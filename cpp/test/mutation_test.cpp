@@ -33,7 +33,7 @@ std::string mutate(Random& random, std::string content) {
       for (std::size_t i = below(random, 8) + 1; i > 0 && reach > 0; --i) {
         const unsigned bit = 1U << below(random, 8);
         char& byte = content[below(random, reach)];
-        byte = static_cast<char>(byte ^ bit);
+        byte = static_cast<char>(static_cast<unsigned char>(byte) ^ bit);
       }
       return content;
     }
