@@ -8,7 +8,7 @@ from .errors import VQVAEError
 Colour = Tuple[int, int, int]
 
 #: What the command line says of it.
-BACKGROUND_HELP = "black, white or #rrggbb: what images with an alpha channel are flattened onto (default: refuse them)"
+BACKGROUND_HELP = "black, white or #rrggbb: the colour behind transparent images (default: refuse them)"
 _NAMED = {"black": "#000000", "white": "#ffffff"}
 
 

@@ -26,27 +26,27 @@ namespace {
 
 const std::string usage =
     R"(usage: vqvae encode IMAGE                 print the codes of an image
-       vqvae decode CODES OUT.png        make an image from codes (a file, or - for standard input)
+       vqvae decode CODES OUT.png        decode an image from codes (a file, or - for standard input)
        vqvae reconstruct IMAGE OUT.png   encode an image and decode its codes
-       vqvae generate [OUT.png]          make new images, or finish a begun one; OUT/ is a folder of single ones
+       vqvae generate [OUT.png]          generate new images, or complete one; OUT/ is a folder with a file for each
 
-IMAGE is a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched,
-an alpha channel that hides something needs --background, 16-bit images are refused.
+IMAGE is a PNG, JPEG or BMP file of 8 bits per channel; it is converted to the model's channels and
+stretched to its size; with a used alpha channel it needs --background.
 
 options:
-  --model DIR   a run of 'vqvae train' or its model folder (default: the pre-trained model)
+  --model DIR   folder of a 'vqvae train' run, or a model folder (default: the pre-trained model)
   --explain     print the shape, range and checksum of the tensor that enters the encoder (standard error)
   --dump-input FILE   write that tensor as raw float32
-  --strict      refuse what would have to be converted
-  --background COLOUR   black, white or #rrggbb: what images with an alpha channel are flattened onto
-                        (default: refuse them)
-  --class C     generate: the class to draw (default: any)
-  --count N     how many images (default: 1)
-  --seed S      chooses the images (default: 0)
-  --temperature T   1 draws as the prior has learnt, less draws likelier codes, 0 always the likeliest (default: 1)
-  --top-k K     draw among the K likeliest codes (default: 0, which is all)
-  --complete IMAGE --rows R   keep the first R rows of this image's codes
-  --codes       print the codes instead, image after image
+  --strict      refuse an image that would have to be converted
+  --background COLOUR   black, white or #rrggbb: the colour behind transparent images (default: refuse them)
+  --class C     generate: the class to generate (default: any)
+  --count N     number of images (default: 1)
+  --seed S      seed of the random numbers (default: 0)
+  --temperature T   1 samples what the prior has learnt, lower values favour likely codes, 0 takes the likeliest
+                    (default: 1)
+  --top-k K     sample from the K likeliest codes only (default: 0, all of them)
+  --complete IMAGE --rows R   complete this image: keep the first R rows of its codes
+  --codes       print the codes, image after image, instead of writing images
   -h, --help    show this help message and exit
   --version     show the version and exit
 )";

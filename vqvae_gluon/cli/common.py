@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 AnyRecipe = TypeVar("AnyRecipe", bound="Settings")
 
 IMAGE_HELP = (
-    "a PNG, JPEG or BMP file; colour is converted to grayscale and another size is stretched, "
-    "an alpha channel that hides something needs --background, 16-bit images are refused"
+    "a PNG, JPEG or BMP file of 8 bits per channel; it is converted to the model's channels and stretched to its "
+    "size; with a used alpha channel it needs --background"
 )
-DATA_HELP = "'mnist', a folder or a record file (default: what the model was trained on)"
-MODEL_HELP = "a run of 'vqvae train' or its model folder (default: the pre-trained model)"
+DATA_HELP = "'mnist', a folder or a record file (default: the data the model was trained on)"
+MODEL_HELP = "folder of a 'vqvae train' run, or a model folder (default: the pre-trained model)"
 
 
 def print_text(text: str) -> None:
@@ -150,7 +150,7 @@ def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], A
 
 def add_image_flags(command: argparse.ArgumentParser) -> None:
     """Add the flags that :func:`predictor` and :func:`read_tensor` heed when an image is encoded."""
-    command.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    command.add_argument("--strict", action="store_true", help="refuse an image that would have to be converted")
     add_background(command)
     command.add_argument(
         "--explain",
@@ -172,8 +172,8 @@ def add_memory(command: argparse.ArgumentParser) -> None:
         type=float,
         metavar="GIB",
         default=MEMORY,
-        help="hold the images in memory if they take at most so many GiB, else read them while they are needed; the "
-        "numbers are the same (default: %(default)g)",
+        help="keep the images in memory if they fit into this many GiB, otherwise read them when they are needed; the "
+        "results are the same (default: %(default)g)",
     )
 
 
@@ -182,8 +182,8 @@ def add_tensorboard(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tensorboard",
         action="store_true",
-        help="write figures, pictures and how often each code is used to tensorboard/, beside metrics.csv, after each "
-        "epoch; give it again with --resume. What is trained is the same (needs the package tensorboard)",
+        help="after each epoch, also write metrics, pictures and code histograms to tensorboard/ in the run's folder; give "
+        "it again with --resume. The trained model is the same. Needs the package tensorboard",
     )
 
 

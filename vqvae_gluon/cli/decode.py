@@ -6,12 +6,12 @@ from .common import MODEL_HELP, predictor, print_text, write_image
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    decode = commands.add_parser("decode", help="make an image from codes, or many from a file of 'encode -o'")
+    decode = commands.add_parser("decode", help="decode an image from codes, or many from a file of 'encode -o'")
     decode.add_argument(
-        "codes", metavar="CODES", help="a file as 'vqvae encode' prints it, - for standard input, or CODES.npz"
+        "codes", metavar="CODES", help="a file with what 'vqvae encode' prints, - for standard input, or CODES.npz"
     )
     decode.add_argument(
-        "output", metavar="OUT.png", help="the PNG file to write; for CODES.npz a new folder, or OUT.npy"
+        "output", metavar="OUT.png", help="the PNG file to write; for CODES.npz, a new folder or OUT.npy"
     )
     decode.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     decode.set_defaults(run=run)

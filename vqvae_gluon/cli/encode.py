@@ -10,18 +10,18 @@ from .common import IMAGE_HELP, MODEL_HELP, add_image_flags, check_codes_name, p
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    encode = commands.add_parser("encode", help="print the codes of an image, or write those of many to one file")
+    encode = commands.add_parser("encode", help="print the codes of an image, or write the codes of many to a file")
     encode.add_argument(
         "image",
         metavar="IMAGE",
-        help=IMAGE_HELP + "; with -o a folder of such, a record file, or an .npy array (N, C, H, W)",
+        help=IMAGE_HELP + "; with -o: a folder of such files, a record file, or an .npy array (N, C, H, W)",
     )
     encode.add_argument("-o", "--output", metavar="CODES.npz", help="write the codes of many images to this file")
     encode.add_argument(
         "--shard",
         metavar="I/N",
         type=_shard,
-        help="with -o: only part I, from 1, of N; 'vqvae merge' makes one file of all parts",
+        help="with -o: encode only part I of N, counted from 1; 'vqvae merge' joins the parts",
     )
     encode.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     add_image_flags(encode)

@@ -22,7 +22,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     from ..recipes.autoencoder import CHOICES
 
-    evaluate = commands.add_parser("evaluate", help="measure an exported model on a whole split")
+    evaluate = commands.add_parser("evaluate", help="measure a model on a whole split")
     evaluate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     evaluate.add_argument("--data", help=DATA_HELP)
     evaluate.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--ctx", default="cpu", help="cpu or gpu")
     add_memory(evaluate)
-    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument("--json", action="store_true", help="print the metrics as JSON")
     evaluate.set_defaults(run=run)
 
 

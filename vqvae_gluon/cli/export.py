@@ -13,8 +13,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--prefix",
         metavar="NAME",
         default="model_0_newest",
-        help="write the best epoch under this name as well: NAME-symbol.json and so on; later versions of EMADL's "
-        "generator load 'newest'",
+        help="also write the best epoch under this name, as NAME-symbol.json and so on (default: model_0_newest, which "
+        "programs of later EMADL generators load)",
     )
     export.add_argument("--json", action="store_true", help="print the manifest as JSON")
     export.set_defaults(run=run)

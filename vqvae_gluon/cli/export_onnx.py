@@ -10,19 +10,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     export = commands.add_parser(
         "export-onnx",
-        help="write a model as ONNX files, which run without MXNet",
-        description="Write encoder.onnx, decoder.onnx and, where the model has a prior, prior.onnx to a new folder. "
-        "Where onnxruntime is installed, the files are run and compared with the model first: a difference that is no "
-        "near tie is an error, and nothing is written.",
+        help="export a model to ONNX, which runs without MXNet",
+        description="Write encoder.onnx, decoder.onnx and, if the model has a prior, prior.onnx to a new folder. If onnxruntime "
+        "is installed, the files are first run and compared with the model: any difference that is not a near tie is "
+        "an error, and nothing is written.",
     )
     export.add_argument("output", metavar="OUT", help="a new or empty folder")
     export.add_argument("--model", metavar="DIR", help=MODEL_HELP)
-    export.add_argument("--data", help="compare on its test images (default: those of what the model was trained on)")
+    export.add_argument("--data", help="data whose test images are compared (default: the data the model was trained on)")
     export.add_argument("--images", type=int, metavar="N", help="number of images to compare (default: all)")
     export.add_argument(
         "--samples", type=int, default=100, metavar="N", help="number of samples to compare (default: 100)"
     )
-    export.add_argument("--json", action="store_true", help="print what was found as JSON")
+    export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(run=run)
 
 

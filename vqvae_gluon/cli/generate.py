@@ -15,32 +15,32 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     generate = commands.add_parser(
         "generate",
-        help="make new images, or finish a begun one",
-        description="Draw new images from a model with a prior (vqvae prior). One seed gives the same images in Python "
-        "and in C++, and more images of a seed begin with the same ones.",
+        help="generate new images, or complete one",
+        description="Sample new images from a model that has a prior (see vqvae prior). A seed gives the same images in Python "
+        "and in C++; a larger --count adds images after the same first ones.",
     )
     generate.add_argument(
         "output",
         nargs="?",
         metavar="OUT.png",
-        help="the PNG file to write, a grid where there are several images; OUT/ is a new folder of single ones",
+        help="the PNG file to write, a grid if there are several images; OUT/ is a new folder with a file for each",
     )
-    generate.add_argument("--class", dest="label", metavar="C", help="the class to draw (default: any)")
-    generate.add_argument("--count", default="1", metavar="N", help="how many images (default: 1)")
-    generate.add_argument("--seed", default="0", metavar="S", help="chooses the images (default: 0)")
+    generate.add_argument("--class", dest="label", metavar="C", help="the class to generate (default: any)")
+    generate.add_argument("--count", default="1", metavar="N", help="number of images (default: 1)")
+    generate.add_argument("--seed", default="0", metavar="S", help="seed of the random numbers (default: 0)")
     generate.add_argument(
         "--temperature",
         default="1",
         metavar="T",
-        help="1 draws as the prior has learnt, less draws likelier codes, 0 always the likeliest (default: 1)",
+        help="1 samples what the prior has learnt, lower values favour likely codes, 0 takes the likeliest (default: 1)",
     )
     generate.add_argument(
-        "--top-k", default="0", metavar="K", help="draw among the K likeliest codes (default: 0, which is all)"
+        "--top-k", default="0", metavar="K", help="sample from the K likeliest codes only (default: 0, all of them)"
     )
-    generate.add_argument("--complete", metavar="IMAGE", help="keep the first rows of this image's codes")
-    generate.add_argument("--rows", metavar="R", help="how many rows of codes to keep of it")
+    generate.add_argument("--complete", metavar="IMAGE", help="complete this image: keep the first rows of its codes")
+    generate.add_argument("--rows", metavar="R", help="number of rows to keep")
     add_background(generate)
-    generate.add_argument("--codes", action="store_true", help="print the codes instead, image after image")
+    generate.add_argument("--codes", action="store_true", help="print the codes, image after image, instead of writing images")
     generate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     generate.set_defaults(run=run)
 

@@ -6,8 +6,8 @@ from .common import check_codes_name, print_text
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    merge = commands.add_parser("merge", help="make one file of the parts of 'vqvae encode --shard'")
-    merge.add_argument("parts", metavar="PART.npz", nargs="+", help="all parts, in any order")
+    merge = commands.add_parser("merge", help="join the files of 'vqvae encode --shard'")
+    merge.add_argument("parts", metavar="PART.npz", nargs="+", help="the file of each part, in any order")
     merge.add_argument("-o", "--output", metavar="CODES.npz", required=True, help="the file to write")
     merge.set_defaults(run=run)
 

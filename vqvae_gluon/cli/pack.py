@@ -11,10 +11,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
     pack = commands.add_parser(
         "pack",
-        help="make a record file, as MXNet's im2rec does, of a folder of images",
-        description="Write the image files below a folder, as they are, to OUT.rec and its index to OUT.idx; where "
-        "subfolders are classes, the label of a record is their number, and OUT.labels holds their names. Then: "
-        "vqvae train --data OUT.rec, or --data DIR with train.rec, validation.rec and test.rec in it.",
+        help="pack a folder of images into a record file, as MXNet's im2rec does",
+        description="Write the image files below a folder, unchanged, to OUT.rec, and their index to OUT.idx. If subfolders are "
+        "classes, the label of a record is the number of its class, and OUT.labels holds the names. To train: vqvae "
+        "train --data OUT.rec, or --data DIR for a folder with train.rec, validation.rec and test.rec.",
     )
     pack.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files")
     pack.add_argument("output", metavar="OUT.rec", help="the file to write")
@@ -22,8 +22,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--classes",
         choices=CHOICES["classes"],
         default="auto",
-        help="subfolders are classes: where there are at least two (auto, the default), never, or each image must lie "
-        "in one",
+        help="treat subfolders as classes: if there are at least two (auto, the default), never, or always (then every "
+        "image must be in one)",
     )
     pack.set_defaults(run=run)
 

@@ -8,9 +8,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     page = commands.add_parser(
         "page",
-        help="write a browser page that runs a model",
-        description="Write a static page that runs a model in the browser, by ONNX Runtime Web. npm is needed to fetch "
-        "that runtime. To show the page: python -m http.server -d OUT",
+        help="write a web page that runs a model in the browser",
+        description="Write a static page that runs a model in the browser with ONNX Runtime Web, which npm fetches. To open the "
+        "page, run: python -m http.server -d OUT",
     )
     page.add_argument("output", metavar="OUT", help="a new or empty folder")
     page.add_argument("--model", metavar="DIR", help=MODEL_HELP)

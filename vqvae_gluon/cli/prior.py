@@ -29,24 +29,23 @@ def add(commands: argparse._SubParsersAction) -> None:
 
     prior = commands.add_parser(
         "prior",
-        help="train a prior for a trained model, so that it can generate",
-        description="Encode the data set of a run with its model, learn how the codes are composed, select the epoch "
-        "with the lowest validation bits, given the class if there are classes, and export it beside the encoder. "
-        "RUN/prior/ then holds metrics.csv, loss_graph.png, samples, and checkpoints/ with the newest and the best "
-        "epoch; remove it to train another prior.",
+        help="train a prior, with which a model generates images",
+        description="Train a prior on the codes of a run's data set, select the epoch with the lowest validation bits (given the "
+        "class, if there are classes) and export it beside the encoder. RUN/prior/ then holds metrics.csv, "
+        "loss_graph.png, samples, and checkpoints/ with the newest and the best epoch; remove it to train another "
+        "prior.",
     )
     prior.add_argument("folder", metavar="RUN", help="folder of a 'vqvae train' run")
     prior.add_argument(
         "--recipe",
-        help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, that of RUN/prior)",
+        help=f"{', '.join(PRIOR_RECIPES)}, or a JSON file (default: prior; with --resume, RUN/prior's own)",
     )
     prior.add_argument("--data", help=DATA_HELP)
     prior.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     prior.add_argument(
         "--resume",
         action="store_true",
-        help="go on after the newest checkpoint in RUN/prior, if any; --num-epoch may then ask for more epochs "
-        "than before",
+        help="continue from the newest checkpoint in RUN/prior, if there is one; --num-epoch may then be raised",
     )
     prior.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     add_memory(prior)

@@ -11,17 +11,17 @@ def add(commands: argparse._SubParsersAction) -> None:
 
     report = commands.add_parser(
         "report",
-        help="show a run on one page: errors, curves, codebook, samples",
-        description="Write one HTML file that shows a run: figures, curves, the best and the worst reconstructions, "
-        "the codebook, the codes of some images, samples where there is a prior, settings, and what is wrong, if "
-        "anything is. The page needs no network and no other file.",
+        help="write a one-page report of a run: errors, curves, codebook, samples",
+        description="Write a report of a run as one HTML file, which needs no network and no other file: metrics, curves, the "
+        "best and the worst reconstructions, the codebook, the codes of some images, samples if there is a prior, the "
+        "settings, and what is wrong, if anything is.",
     )
     report.add_argument("folder", metavar="RUN", help="folder of a 'vqvae train' run")
     report.add_argument(
         "-o", "--output", default="report.html", metavar="FILE.html", help="the file to write (default: report.html)"
     )
     report.add_argument("--against", metavar="RUN", help="another run to compare with, on the same images")
-    report.add_argument("--images", type=int, default=8, metavar="N", help="how many images of a kind (default: 8)")
+    report.add_argument("--images", type=int, default=8, metavar="N", help="number of images of each kind (default: 8)")
     report.add_argument("--data", help=DATA_HELP)
     report.add_argument("--background", metavar="COLOUR", help="as in vqvae train (default: what it was there)")
     report.add_argument("--split", default="test", help="train, validation or test (default: test)")

@@ -9,16 +9,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     score = commands.add_parser(
         "score",
-        help="tell how strange each image of a folder is to a model with a prior",
-        description="Write the bits that the prior needs for the codes of each image to a CSV file (columns bits and "
-        "image), the strangest first: the more bits, the less likely.",
+        help="rank the images of a folder by how unlikely a model finds them",
+        description="Write a CSV file (columns bits and image) with the bits that the model's prior needs for the codes of each "
+        "image, the least likely image first: the more bits, the less likely.",
     )
-    score.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files, with its subfolders")
+    score.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files, subfolders included")
     score.add_argument(
         "-o", "--output", default="scores.csv", metavar="FILE.csv", help="default: scores.csv; - prints the rows"
     )
     score.add_argument("--model", metavar="DIR", help=MODEL_HELP)
-    score.add_argument("--strict", action="store_true", help="refuse what would have to be converted")
+    score.add_argument("--strict", action="store_true", help="refuse an image that would have to be converted")
     add_background(score)
     score.set_defaults(run=run)
 

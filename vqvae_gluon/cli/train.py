@@ -34,18 +34,18 @@ def add(commands: argparse._SubParsersAction) -> None:
         "The folder RUN then holds model/, manifest.json, metrics.csv, loss_graph.png, reconstructions "
         "of validation images, and checkpoints/ with the newest and the best epoch.",
     )
-    train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/<recipe>)")
+    train.add_argument("-o", "--output", metavar="RUN", help="folder of the run (default: runs/RECIPE)")
     recipes = ", ".join(RECIPES)
-    train.add_argument("--recipe", help=f"{recipes}, or a JSON file (default: ema; with --resume, that of RUN)")
+    train.add_argument("--recipe", help=f"{recipes}, or a JSON file (default: ema; with --resume, RUN's own)")
     train.add_argument(
         "--emadl",
         metavar="FOLDER",
-        help="train the EMADL project in this folder, as its .conf says; with --recipe, as that recipe says",
+        help="train the EMADL project in this folder, with the settings of its .conf; --recipe replaces those settings",
     )
     train.add_argument(
         "--resume",
         action="store_true",
-        help="go on after the newest checkpoint in RUN, if any; --num-epoch may then ask for more epochs than before",
+        help="continue from the newest checkpoint in RUN, if there is one; --num-epoch may then be raised",
     )
     train.add_argument("--ctx", help="cpu (default), gpu, or a list of devices such as gpu(0),gpu(1)")
     add_memory(train)

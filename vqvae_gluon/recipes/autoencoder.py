@@ -46,54 +46,54 @@ class Recipe(Settings):
     Raises VQVAEError, naming the setting, for a value of the wrong type or out of range.
     """
 
-    model: str = setting("vqvae_emadl", "model name, see vqvae_gluon.get_model_list()")
-    width: int = setting(0, "base width of the encoder; 0: the model's own")
-    blocks: Tuple[int, ...] = setting((), "repeats of Inception-ResNet-v2's blocks, AxBxC; default: 1x1x1")
-    reduced_width: int = setting(0, "channels to which DLCR halves; 0: embedding_dim")
-    stride: int = setting(0, "pixels a side that one code of vqvae_residual stands for: 4, 8 or 16; 0: the model's own")
-    decoder: str = setting("own", "decoder: that of the model, emadl or residual")
-    decoder_width: int = setting(0, "width of the residual decoder; 0: its own")
-    num_embeddings: int = setting(64, "codebook rows")
+    model: str = setting("vqvae_emadl", "model: one of vqvae_gluon.get_model_list()")
+    width: int = setting(0, "base width of the encoder; 0: the model's default")
+    blocks: Tuple[int, ...] = setting((), "number of Inception-ResNet-v2's A, B and C blocks, AxBxC (default: 1x1x1)")
+    reduced_width: int = setting(0, "number of channels at which DLCR stops halving; 0: embedding_dim")
+    stride: int = setting(0, "side, in pixels, of the square that one code of vqvae_residual covers: 4, 8 or 16; 0: the default")
+    decoder: str = setting("own", "decoder: the model's own, emadl or residual")
+    decoder_width: int = setting(0, "width of the residual decoder; 0: its default")
+    num_embeddings: int = setting(64, "number of codebook rows")
     embedding_dim: int = setting(16, "length of a codebook row")
-    update: str = setting("ema", "what moves the codebook: its gradient or moving averages")
+    update: str = setting("ema", "how the codebook is updated: by its gradient or by moving averages")
     ema_decay: float = setting(0.9, "decay of the codebook's moving averages")
-    dead_share: float = setting(0.1, "share of an equal use under which a codebook row is replaced")
-    dead_below: float = setting(0.0, "the same as average vectors a batch; the higher of the two counts")
-    freeze_codebook: bool = setting(False, "with init_from: the codebook keeps its rows while all else learns")
+    dead_share: float = setting(0.1, "replace a codebook row that is used less than this share of uniform use")
+    dead_below: float = setting(0.0, "the same limit as an average number of vectors per batch; the higher limit applies")
+    freeze_codebook: bool = setting(False, "with --init-from: keep the codebook as it is while everything else is trained")
     beta: float = setting(0.25, "weight of the commitment loss")
-    reconstruction_loss: str = setting("mse", "squared error or cross-entropy of the numbers of an image")
-    reduction: str = setting("mean", "what becomes of the errors of an image's numbers: their mean, or EMADL's sum")
-    optimizer: str = setting("adam", "optimizer of encoder and decoder")
-    learning_rate: Optional[float] = setting(None, "highest learning rate; null: the model's own")
-    warm_up: float = setting(0.1, "share of the updates in which the learning rate rises from zero")
+    reconstruction_loss: str = setting("mse", "squared error or binary cross-entropy of the pixel values")
+    reduction: str = setting("mean", "take the mean of the errors over an image, or the sum as EMADL does")
+    optimizer: str = setting("adam", "optimizer of the encoder and the decoder")
+    learning_rate: Optional[float] = setting(None, "peak learning rate; null: the model's default")
+    warm_up: float = setting(0.1, "share of the updates over which the learning rate rises from zero")
     clip: float = setting(
-        2.0, "shorten gradients that are longer than so many times their usual length to that; 0: none"
+        2.0, "clip gradients to this multiple of their usual norm; 0: do not clip"
     )
-    learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
-    init_from: str = setting("", "a run or model folder whose model is the start of this one, its codebook included")
-    initializer: str = setting("xavier", "weights at the start: normal is N(0, 0.01^2)")
-    output_bias: str = setting("mean", "the decoder's first guess: zero (gray) or the mean image brightness")
-    batch_size: int = setting(32, "images an update")
-    num_epoch: int = setting(100, "epochs, each followed by a validation")
-    epoch_passes: int = setting(1, "passes over the training split in an epoch")
+    learning_rate_schedule: str = setting("cosine", "keep the learning rate constant, or let it decay to zero along a cosine")
+    init_from: str = setting("", "start from the weights of this run or model folder, codebook included")
+    initializer: str = setting("xavier", "initial weights: normal is N(0, 0.01^2)")
+    output_bias: str = setting("mean", "initial bias of the decoder's last layer: zero (gray) or the mean brightness of the images")
+    batch_size: int = setting(32, "images per update")
+    num_epoch: int = setting(100, "number of epochs, each followed by a validation")
+    epoch_passes: int = setting(1, "passes over the training split per epoch")
     checkpoint_period: int = setting(5, "epochs between checkpoints")
-    pictures: int = setting(5, "pictures of reconstructions drawn with a checkpoint")
+    pictures: int = setting(5, "pictures of reconstructions drawn at each checkpoint")
     training_metrics: str = setting(
-        "running", "of the training split: means over an epoch's updates, or a prediction after them"
+        "running", "metrics of the training split: running means over the epoch, or a prediction at its end"
     )
-    seed: int = setting(0, "fixes initialisation and shuffling")
-    split_seed: int = setting(0, "fixes the split of an image folder")
+    seed: int = setting(0, "seed of initialisation and shuffling")
+    split_seed: int = setting(0, "seed of the random split of an image folder")
     data: str = setting(
         "mnist",
         "'mnist', a folder with its four IDX files, a folder of images, a record file FILE.rec, or a folder with "
         "train.rec, validation.rec and test.rec",
     )
-    channels: int = setting(1, "1 for grayscale, 3 for colour")
-    image_size: Tuple[int, int] = setting((28, 28), "HEIGHTxWIDTH of the model's images")
-    mixed_sizes: str = setting("refuse", "what to do with a folder of images of different sizes")
+    channels: int = setting(1, "1: grayscale, 3: colour")
+    image_size: Tuple[int, int] = setting((28, 28), "height and width of the model's images")
+    mixed_sizes: str = setting("refuse", "refuse a folder whose images differ in size, or stretch them")
     background: str = setting("", BACKGROUND_HELP)
     classes: str = setting(
-        "auto", "subfolders of the data are classes: where there are at least two, never, or each image must lie in one"
+        "auto", "treat subfolders as classes: if there are at least two, never, or always (then every image must be in one)"
     )
     emadl: Texts = dataclasses.field(
         default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}

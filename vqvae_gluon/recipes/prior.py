@@ -23,26 +23,26 @@ class PriorRecipe(Settings):
     Raises VQVAEError, naming the setting, for a value of the wrong type or out of range.
     """
 
-    width: int = setting(128, "length of the prior's vectors")
-    layers: int = setting(4, "layers of the transformer")
-    heads: int = setting(4, "heads of each layer; the width is a multiple")
-    dropout: float = setting(0.1, "share of the numbers that a layer drops while it learns")
-    classes: str = setting("auto", "learn the classes of the data, if it has any, or none, or insist on them")
-    no_class: float = setting(0.2, "share of the images that are learnt without their class")
-    shift: int = setting(0, "half of the images are learnt moved by up to so many pixels, each way a class; 0: none")
-    init_from: str = setting("", "a run or model folder whose prior is the start of this one")
+    width: int = setting(128, "width of the transformer")
+    layers: int = setting(4, "number of transformer layers")
+    heads: int = setting(4, "attention heads per layer; must divide the width")
+    dropout: float = setting(0.1, "dropout rate")
+    classes: str = setting("auto", "condition on the classes: if the data have any, never, or always")
+    no_class: float = setting(0.2, "share of the images that are trained on without their class")
+    shift: int = setting(0, "shift half of the images by up to this many pixels, each shift being a class of its own; 0: do not")
+    init_from: str = setting("", "start from the prior of this run or model folder")
     optimizer: str = setting("adam", "optimizer")
-    learning_rate: float = setting(2e-3, "learning rate at the start")
-    learning_rate_schedule: str = setting("cosine", "constant, or cosine decay to zero over the run")
-    batch_size: int = setting(64, "images an update")
-    num_epoch: int = setting(25, "epochs, each followed by a validation")
-    epoch_passes: int = setting(1, "passes over the training split in an epoch")
+    learning_rate: float = setting(2e-3, "initial learning rate")
+    learning_rate_schedule: str = setting("cosine", "keep the learning rate constant, or let it decay to zero along a cosine")
+    batch_size: int = setting(64, "images per update")
+    num_epoch: int = setting(25, "number of epochs, each followed by a validation")
+    epoch_passes: int = setting(1, "passes over the training split per epoch")
     checkpoint_period: int = setting(5, "epochs between checkpoints")
-    pictures: int = setting(1, "pictures of samples drawn with a checkpoint")
+    pictures: int = setting(1, "pictures of samples drawn at each checkpoint")
     training_metrics: str = setting(
-        "running", "of the training split: means over an epoch's updates, or a prediction after them"
+        "running", "metrics of the training split: running means over the epoch, or a prediction at its end"
     )
-    seed: int = setting(0, "fixes initialisation, shuffling, dropout and pictures")
+    seed: int = setting(0, "seed of initialisation, shuffling, dropout and pictures")
 
     def __post_init__(self) -> None:
         super().__post_init__()
