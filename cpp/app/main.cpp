@@ -46,7 +46,7 @@ options:
                     (default: 1)
   --top-k K     sample from the K likeliest codes only (default: 0, all of them)
   --complete IMAGE --rows R   complete this image: keep the first R rows of its codes
-  --codes       print the codes, image after image, instead of writing images
+  --codes       print the codes instead of writing images
   -h, --help    show this help message and exit
   --version     show the version and exit
 )";

@@ -182,8 +182,8 @@ def add_tensorboard(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tensorboard",
         action="store_true",
-        help="after each epoch, also write metrics, pictures and code histograms to tensorboard/ in the run's folder; give "
-        "it again with --resume. The trained model is the same. Needs the package tensorboard",
+        help="after each epoch, also write metrics, pictures and code histograms to tensorboard/ in the run's folder; "
+        "give it again with --resume. The trained model is the same. Needs the package tensorboard",
     )
 
 

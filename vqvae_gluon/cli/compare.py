@@ -18,8 +18,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     compare = commands.add_parser(
         "compare",
         help="train several models in the same way and compare them",
-        description="Train several models on the same data, with the same decoder, seeds and number of updates. The folder DIR "
-        "then holds comparison.csv, curves.png, classes.csv if the data have classes, and each training as "
+        description="Train several models on the same data, with the same decoder, seeds and number of updates. The "
+        "folder DIR then holds comparison.csv, curves.png, classes.csv if the data have classes, and each training as "
         "MODEL/seedN. After an interruption, the same command continues.",
     )
     compare.add_argument(

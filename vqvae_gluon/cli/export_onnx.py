@@ -11,13 +11,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     export = commands.add_parser(
         "export-onnx",
         help="export a model to ONNX, which runs without MXNet",
-        description="Write encoder.onnx, decoder.onnx and, if the model has a prior, prior.onnx to a new folder. If onnxruntime "
-        "is installed, the files are first run and compared with the model: any difference that is not a near tie is "
-        "an error, and nothing is written.",
+        description="Write encoder.onnx, decoder.onnx and, if the model has a prior, prior.onnx to a new folder. If "
+        "onnxruntime is installed, the files are first run and compared with the model: any difference that is not a "
+        "near tie is an error, and nothing is written.",
     )
     export.add_argument("output", metavar="OUT", help="a new or empty folder")
     export.add_argument("--model", metavar="DIR", help=MODEL_HELP)
-    export.add_argument("--data", help="data whose test images are compared (default: the data the model was trained on)")
+    export.add_argument("--data", help="compare the test images of these data (default: the data of the training)")
     export.add_argument("--images", type=int, metavar="N", help="number of images to compare (default: all)")
     export.add_argument(
         "--samples", type=int, default=100, metavar="N", help="number of samples to compare (default: 100)"

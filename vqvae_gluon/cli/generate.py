@@ -16,8 +16,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     generate = commands.add_parser(
         "generate",
         help="generate new images, or complete one",
-        description="Sample new images from a model that has a prior (see vqvae prior). A seed gives the same images in Python "
-        "and in C++; a larger --count adds images after the same first ones.",
+        description="Sample new images from a model that has a prior (see vqvae prior). A seed gives the same images "
+        "in Python and in C++; a larger --count adds images after the same first ones.",
     )
     generate.add_argument(
         "output",
@@ -32,7 +32,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--temperature",
         default="1",
         metavar="T",
-        help="1 samples what the prior has learnt, lower values favour likely codes, 0 takes the likeliest (default: 1)",
+        help="1 samples what the prior has learnt, lower values favour likely codes, 0 takes the likeliest "
+        "(default: 1)",
     )
     generate.add_argument(
         "--top-k", default="0", metavar="K", help="sample from the K likeliest codes only (default: 0, all of them)"
@@ -40,7 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     generate.add_argument("--complete", metavar="IMAGE", help="complete this image: keep the first rows of its codes")
     generate.add_argument("--rows", metavar="R", help="number of rows to keep")
     add_background(generate)
-    generate.add_argument("--codes", action="store_true", help="print the codes, image after image, instead of writing images")
+    generate.add_argument("--codes", action="store_true", help="print the codes instead of writing images")
     generate.add_argument("--model", metavar="DIR", help=MODEL_HELP)
     generate.set_defaults(run=run)
 

@@ -14,24 +14,24 @@ def add(commands: argparse._SubParsersAction) -> None:
         "launch",
         help="train in several processes, here or on several machines",
         usage="%(prog)s [-h] --workers N [--hosts FILE] [--servers N] [--port N] [--dry-run] -- train|prior ...",
-        description="Run 'vqvae train' or 'vqvae prior' in several processes, each of which computes a share of every batch. "
-        "The result is that of one process, within rounding. MXNet's scheduler and servers are started as well. If a "
-        "process dies, all are ended and, if anything was saved, the command that continues is printed.",
+        description="Run 'vqvae train' or 'vqvae prior' in several processes, each of which computes a share of every "
+        "batch. The result is that of one process, within rounding. MXNet's scheduler and servers are started as "
+        "well. If a process dies, all are ended and, if anything was saved, the command that continues is printed.",
     )
     launch.add_argument("--workers", type=int, required=True, metavar="N", help="number of processes that compute")
     launch.add_argument(
         "--hosts",
         metavar="FILE",
-        help="start them by ssh on the hosts listed in this file, in turn: one per line, a name for ssh and, if the others "
-        "reach it under another, its address; every host needs the same files under the same paths (default: this "
-        "machine)",
+        help="start them by ssh on the hosts listed in this file, in turn: one per line, a name for ssh and, if the "
+        "others reach it under another, its address; every host needs the same files under the same paths (default: "
+        "this machine)",
     )
-    launch.add_argument("--servers", type=int, metavar="N", help="number of processes that sum up gradients (default: one per host)")
+    launch.add_argument("--servers", type=int, metavar="N", help="processes that sum gradients (default: 1 per host)")
     launch.add_argument("--port", type=int, metavar="N", help="port of the scheduler (default: a free one)")
     launch.add_argument(
         "--dry-run", action="store_true", help="only print the processes, one per line, for another scheduler"
     )
-    launch.add_argument("words", nargs=argparse.REMAINDER, metavar="-- train|prior ...", help="the command that the workers run")
+    launch.add_argument("words", nargs=argparse.REMAINDER, metavar="-- train|prior ...", help="what the workers run")
     launch.set_defaults(run=run)
 
 

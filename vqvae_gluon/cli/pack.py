@@ -12,9 +12,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     pack = commands.add_parser(
         "pack",
         help="pack a folder of images into a record file, as MXNet's im2rec does",
-        description="Write the image files below a folder, unchanged, to OUT.rec, and their index to OUT.idx. If subfolders are "
-        "classes, the label of a record is the number of its class, and OUT.labels holds the names. To train: vqvae "
-        "train --data OUT.rec, or --data DIR for a folder with train.rec, validation.rec and test.rec.",
+        description="Write the image files below a folder, unchanged, to OUT.rec, and their index to OUT.idx. If "
+        "subfolders are classes, the label of a record is the number of its class, and OUT.labels holds the names. To "
+        "train: vqvae train --data OUT.rec, or --data DIR for a folder with train.rec, validation.rec and test.rec.",
     )
     pack.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files")
     pack.add_argument("output", metavar="OUT.rec", help="the file to write")
@@ -22,7 +22,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--classes",
         choices=CHOICES["classes"],
         default="auto",
-        help="treat subfolders as classes: if there are at least two (auto, the default), never, or always (then every "
+        help="treat subfolders as classes: if there are two or more (auto, the default), never, or always (each "
         "image must be in one)",
     )
     pack.set_defaults(run=run)

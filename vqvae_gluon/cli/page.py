@@ -9,8 +9,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     page = commands.add_parser(
         "page",
         help="write a web page that runs a model in the browser",
-        description="Write a static page that runs a model in the browser with ONNX Runtime Web, which npm fetches. To open the "
-        "page, run: python -m http.server -d OUT",
+        description="Write a static page that runs a model in the browser with ONNX Runtime Web, which npm fetches. "
+        "To open the page, run: python -m http.server -d OUT",
     )
     page.add_argument("output", metavar="OUT", help="a new or empty folder")
     page.add_argument("--model", metavar="DIR", help=MODEL_HELP)

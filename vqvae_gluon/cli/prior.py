@@ -30,8 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     prior = commands.add_parser(
         "prior",
         help="train a prior, with which a model generates images",
-        description="Train a prior on the codes of a run's data set, select the epoch with the lowest validation bits (given the "
-        "class, if there are classes) and export it beside the encoder. RUN/prior/ then holds metrics.csv, "
+        description="Train a prior on the codes of a run's data set, select the epoch with the lowest validation bits "
+        "(given the class, if there are classes) and export it beside the encoder. RUN/prior/ then holds metrics.csv, "
         "loss_graph.png, samples, and checkpoints/ with the newest and the best epoch; remove it to train another "
         "prior.",
     )

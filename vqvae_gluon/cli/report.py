@@ -12,9 +12,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     report = commands.add_parser(
         "report",
         help="write a one-page report of a run: errors, curves, codebook, samples",
-        description="Write a report of a run as one HTML file, which needs no network and no other file: metrics, curves, the "
-        "best and the worst reconstructions, the codebook, the codes of some images, samples if there is a prior, the "
-        "settings, and what is wrong, if anything is.",
+        description="Write a report of a run as one HTML file, which needs no network and no other file: metrics, "
+        "curves, the best and the worst reconstructions, the codebook, the codes of some images, samples if there is "
+        "a prior, the settings, and what is wrong, if anything is.",
     )
     report.add_argument("folder", metavar="RUN", help="folder of a 'vqvae train' run")
     report.add_argument(

@@ -10,8 +10,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     score = commands.add_parser(
         "score",
         help="rank the images of a folder by how unlikely a model finds them",
-        description="Write a CSV file (columns bits and image) with the bits that the model's prior needs for the codes of each "
-        "image, the least likely image first: the more bits, the less likely.",
+        description="Write a CSV file (columns bits and image) with the bits that the model's prior needs for the "
+        "codes of each image, the least likely image first: the more bits, the less likely.",
     )
     score.add_argument("folder", metavar="FOLDER", help="a folder of PNG, JPEG or BMP files, subfolders included")
     score.add_argument(

@@ -50,7 +50,7 @@ class Recipe(Settings):
     width: int = setting(0, "base width of the encoder; 0: the model's default")
     blocks: Tuple[int, ...] = setting((), "number of Inception-ResNet-v2's A, B and C blocks, AxBxC (default: 1x1x1)")
     reduced_width: int = setting(0, "number of channels at which DLCR stops halving; 0: embedding_dim")
-    stride: int = setting(0, "side, in pixels, of the square that one code of vqvae_residual covers: 4, 8 or 16; 0: the default")
+    stride: int = setting(0, "pixels per code along each side, of vqvae_residual: 4, 8 or 16; 0: the model's default")
     decoder: str = setting("own", "decoder: the model's own, emadl or residual")
     decoder_width: int = setting(0, "width of the residual decoder; 0: its default")
     num_embeddings: int = setting(64, "number of codebook rows")
@@ -58,8 +58,8 @@ class Recipe(Settings):
     update: str = setting("ema", "how the codebook is updated: by its gradient or by moving averages")
     ema_decay: float = setting(0.9, "decay of the codebook's moving averages")
     dead_share: float = setting(0.1, "replace a codebook row that is used less than this share of uniform use")
-    dead_below: float = setting(0.0, "the same limit as an average number of vectors per batch; the higher limit applies")
-    freeze_codebook: bool = setting(False, "with --init-from: keep the codebook as it is while everything else is trained")
+    dead_below: float = setting(0.0, "the same limit as an average number of vectors per batch; the higher one counts")
+    freeze_codebook: bool = setting(False, "with --init-from: keep the codebook and train everything else")
     beta: float = setting(0.25, "weight of the commitment loss")
     reconstruction_loss: str = setting("mse", "squared error or binary cross-entropy of the pixel values")
     reduction: str = setting("mean", "take the mean of the errors over an image, or the sum as EMADL does")
@@ -69,10 +69,10 @@ class Recipe(Settings):
     clip: float = setting(
         2.0, "clip gradients to this multiple of their usual norm; 0: do not clip"
     )
-    learning_rate_schedule: str = setting("cosine", "keep the learning rate constant, or let it decay to zero along a cosine")
+    learning_rate_schedule: str = setting("cosine", "constant learning rate, or cosine decay to zero")
     init_from: str = setting("", "start from the weights of this run or model folder, codebook included")
     initializer: str = setting("xavier", "initial weights: normal is N(0, 0.01^2)")
-    output_bias: str = setting("mean", "initial bias of the decoder's last layer: zero (gray) or the mean brightness of the images")
+    output_bias: str = setting("mean", "initial bias of the decoder's output: zero (gray) or the mean brightness")
     batch_size: int = setting(32, "images per update")
     num_epoch: int = setting(100, "number of epochs, each followed by a validation")
     epoch_passes: int = setting(1, "passes over the training split per epoch")
@@ -93,7 +93,7 @@ class Recipe(Settings):
     mixed_sizes: str = setting("refuse", "refuse a folder whose images differ in size, or stretch them")
     background: str = setting("", BACKGROUND_HELP)
     classes: str = setting(
-        "auto", "treat subfolders as classes: if there are at least two, never, or always (then every image must be in one)"
+        "auto", "treat subfolders as classes: if there are two or more, never, or always (each image must be in one)"
     )
     emadl: Texts = dataclasses.field(
         default_factory=dict, metadata={"help": "the texts of an EMADL project by file name; empty: this package's own"}
