@@ -1,6 +1,6 @@
-"""The command line ``vqvae``, one module a command.
+"""The command line ``vqvae``, one module per command.
 
-Heavy modules are imported by the command that needs them, so that --help and errors come at once.
+Each command imports the heavy modules that it needs, so that --help and errors appear at once.
 """
 import argparse
 import os
@@ -61,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _CMakeDir(argparse.Action):
-    """Prints the value that CMake's variable vqvae_DIR is to have."""
+    """Prints the value to give CMake's variable vqvae_DIR."""
 
     def __call__(self, parser: argparse.ArgumentParser, *given: object) -> NoReturn:
         from ..files import shipped_folder
@@ -71,39 +71,43 @@ class _CMakeDir(argparse.Action):
 
 
 def _pass_over_stops(lost: "sys.UnraisableHookArgs") -> None:
-    """Say nothing of a KeyboardInterrupt that a destructor cannot pass on: ``stop_if_asked`` raises it again."""
+    """Ignore a KeyboardInterrupt raised in a destructor, which is lost there: ``stop_if_asked`` raises it again."""
     if lost.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(lost)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run one command; return 0, 2 after one line on standard error for a user's mistake, 130 when stopped."""
+    """Run one command and return its exit status.
+
+    The status is 0 on success and 2 for a user's mistake, which is explained in one line on standard error. When
+    stopped, the process exits with 130; when the reader of standard output has gone, the status is 1.
+    """
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # what libraries have to say to developers; python -W shows it
+        warnings.simplefilter("ignore")  # libraries' warnings are for developers; python -W shows them
     sys.unraisablehook = _pass_over_stops
     for number in STOPS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # it is ignored under nohup, say
             signal.signal(number, stop)
     try:
         options = _parser().parse_args(arguments)
-        if options.run is not launch.run:  # whose processes have cores to share
+        if options.run is not launch.run:  # its processes share the cores
             use_all_cores()
         try:
             options.run(options)
         except Exception:
-            stop_if_asked()  # what interrupts a library may come out of it as another error
+            stop_if_asked()  # a library may turn an interrupt into another error
             raise
     except VQVAEError as error:
         tell(f"error: {error}")
         return 2
     except BrokenPipeError:
-        drop_output()  # nobody reads on: be quiet
+        drop_output()  # nobody reads the output any more: be quiet
         return 1
     except KeyboardInterrupt as interrupt:
         for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
         tell(str(interrupt) or "stopped")
-        os._exit(130)  # what was interrupted cannot always be taken down in order: MXNet aborts now and then
+        os._exit(130)  # an orderly shutdown is not always possible: MXNet sometimes aborts
     except Exception as error:
         fault = file_fault(error) or memory_fault(error) or environment_fault()
         if not fault:
@@ -121,5 +125,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
-    parser.set_defaults(parse=parser.parse_args)  # for the command that runs another one
+    parser.set_defaults(parse=parser.parse_args)  # for launch, which runs another command
     return parser

@@ -35,13 +35,13 @@ MODEL_HELP = "folder of a 'vqvae train' run, or a model folder (default: the pre
 
 
 def print_text(text: str) -> None:
-    """Print on standard output; raise VQVAEError where it cannot be written."""
+    """Print to standard output; raise VQVAEError if it cannot be written to."""
     with printing():
         print(text)
 
 
 def tell(message: str) -> None:
-    """Print one line on standard error: the names in it may hold line breaks and what moves a terminal's cursor."""
+    """Print one line to standard error, with line breaks and control characters in names escaped."""
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError):
@@ -49,12 +49,12 @@ def tell(message: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text with codes such as \\x0a in place of what is no character of a line."""
+    """Return a text with its control characters, line breaks included, escaped as in \\x0a."""
     return re.sub(r"[\0-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> None:
-    """Print what was exported from the run in ``folder``: one line, or the manifest as JSON."""
+    """Print a summary of the export from the run in ``folder``: one line, or the manifest as JSON."""
     if as_json:
         print_text(json.dumps(manifest, indent=2))
         return
@@ -69,7 +69,7 @@ def print_manifest(manifest: Dict[str, Any], folder: Path, as_json: bool) -> Non
 def add_settings(
     command: argparse.ArgumentParser, recipe_class: "Type[Settings]", choices: Dict[str, Tuple[Any, ...]]
 ) -> None:
-    """Add a flag for each setting of a recipe; ``choices`` has the values of those that take no other."""
+    """Add a flag for each setting of a recipe; ``choices`` lists the allowed values of the settings that have some."""
     group = command.add_argument_group("settings (defaults: those of the recipe)")
     for field in _flags(recipe_class):
         kind = _kind(field)
@@ -82,13 +82,13 @@ def add_settings(
 
 
 def with_flags(recipe: AnyRecipe, options: argparse.Namespace) -> AnyRecipe:
-    """Return the recipe with the settings given as flags of :func:`add_settings`."""
+    """Return the recipe with the settings that were given as flags, see :func:`add_settings`."""
     names = [field.name for field in _flags(type(recipe))]
     return recipe.replace(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
 
 
 def read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
-    """Return the recipe called ``name``, or that of a JSON file, with the settings given as flags."""
+    """Return the recipe called ``name``, or the one in a JSON file, with the settings given as flags."""
     from ..recipes.autoencoder import Recipe, get_recipe
 
     return read_settings(name, options, Recipe, get_recipe)
@@ -97,7 +97,7 @@ def read_recipe(name: str, options: argparse.Namespace) -> "Recipe":
 def read_settings(
     name: str, options: argparse.Namespace, recipe_class: Type[AnyRecipe], find: Callable[[str], AnyRecipe]
 ) -> AnyRecipe:
-    """Return what ``find`` knows as ``name``, or the recipe of a JSON file, with the settings given as flags."""
+    """Return the recipe that ``find`` has for ``name``, or the one in a JSON file, with the settings given as flags."""
     from ..files import read_bytes
 
     if name.endswith(".json"):
@@ -111,11 +111,11 @@ def train_and_export(
     find_export: Callable[[], Optional[Dict[str, Any]]],
     export: Callable[[], Dict[str, Any]],
 ) -> Optional[Dict[str, Any]]:
-    """Train to the end and export, unless both are done; return the manifest.
+    """Train to the end and export, unless both have been done already; return the manifest.
 
-    Of several workers only the first one exports, and the others return None.
+    If there are several workers, only the first one exports; the others return None.
 
-    Stopped, raise KeyboardInterrupt that says how to go on, by the command ``again``, if there is something to resume.
+    Raises KeyboardInterrupt when stopped. If there is something to resume, its message gives the command ``again``.
     """
     folder = training.folder
     if not training.workers.first:
@@ -138,18 +138,18 @@ def train_and_export(
 
 
 def given(options: argparse.Namespace, *names: str) -> List[str]:
-    """Return those of some flags that were given, with their values."""
+    """Return the named flags that were given, with their values."""
     values = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
 
 def setting_kinds(recipe_class: "Type[Settings]") -> Dict[str, Callable[[str], Any]]:
-    """Return what makes a value of each setting's text, by the names of the settings that are flags."""
+    """Return the functions that parse settings from text, keyed by the names of the settings that are flags."""
     return {field.name: _kind(field) for field in _flags(recipe_class)}
 
 
 def add_image_flags(command: argparse.ArgumentParser) -> None:
-    """Add the flags that :func:`predictor` and :func:`read_tensor` heed when an image is encoded."""
+    """Add the flags for encoding an image, which :func:`predictor` and :func:`read_tensor` use."""
     command.add_argument("--strict", action="store_true", help="refuse an image that would have to be converted")
     add_background(command)
     command.add_argument(
@@ -161,12 +161,12 @@ def add_image_flags(command: argparse.ArgumentParser) -> None:
 
 
 def add_background(command: argparse.ArgumentParser) -> None:
-    """Add the flag of the colour onto which image files are flattened."""
+    """Add ``--background``, the colour that image files are flattened onto."""
     command.add_argument("--background", metavar="COLOUR", default="", help=BACKGROUND_HELP)
 
 
 def add_memory(command: argparse.ArgumentParser) -> None:
-    """Add the flag of how much of a data set is held."""
+    """Add ``--memory``, the limit on images kept in memory."""
     command.add_argument(
         "--memory",
         type=float,
@@ -178,7 +178,7 @@ def add_memory(command: argparse.ArgumentParser) -> None:
 
 
 def add_tensorboard(command: argparse.ArgumentParser) -> None:
-    """Add the flag of :func:`events`."""
+    """Add ``--tensorboard``, which :func:`events` uses."""
     command.add_argument(
         "--tensorboard",
         action="store_true",
@@ -188,7 +188,7 @@ def add_tensorboard(command: argparse.ArgumentParser) -> None:
 
 
 def events(options: argparse.Namespace) -> "Optional[Events]":
-    """Return what writes for TensorBoard, if ``--tensorboard`` is given; raise VQVAEError if it is not installed."""
+    """Return a writer for TensorBoard if ``--tensorboard`` is given; raise VQVAEError if it is not installed."""
     if not options.tensorboard:
         return None
     from ..training.events import Events
@@ -205,7 +205,7 @@ def predictor(options: argparse.Namespace) -> "Predictor":
 
 
 def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray":
-    """Return the image as it enters the encoder, after showing it if asked to."""
+    """Return the image as it enters the encoder; print or write it first if the flags ask for that."""
     with quiet_libraries():
         tensor = model.to_tensor(options.image)
     if options.explain:
@@ -220,13 +220,13 @@ def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray"
 
 
 def check_codes_name(path: str) -> None:
-    """Raise VQVAEError unless a path names a file of many images' codes."""
+    """Raise VQVAEError unless a path ends in .npz, as the name of a file of codes must."""
     if not path.endswith(".npz"):
         raise VQVAEError(f"{path}: a file of codes ends in .npz")
 
 
 def check_output(output: str, image: str) -> None:
-    """Raise VQVAEError if the output is the very file of the image that is read."""
+    """Raise VQVAEError if the output is the same file as the input image."""
     with contextlib.suppress(OSError):
         if os.path.samefile(output, image) and os.path.isfile(image):
             raise VQVAEError(f"{output}: is the image that is read; give the output another name")
@@ -240,7 +240,7 @@ def write_image(path: str, images: "np.ndarray") -> None:
 
 
 def _flags(recipe_class: "Type[Settings]") -> List[dataclasses.Field]:
-    """Return the settings that are flags: all but dictionaries, such as the texts of an EMADL project."""
+    """Return the settings that are flags: all except dictionaries, such as the texts of an EMADL project."""
     return [field for field in dataclasses.fields(recipe_class) if field.type != Dict[str, str]]
 
 

@@ -1,4 +1,4 @@
-"""``vqvae compare``: train several models alike and compare them."""
+"""``vqvae compare``: train several models in the same way and compare them."""
 import argparse
 import json
 from pathlib import Path
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _parse_model(text: str, recipe: "Recipe") -> "Tuple[str, Recipe]":
-    """Return the label and the recipe of [LABEL=]NAME[,setting=value...], where the name may be a project's folder."""
+    """Return the label and the recipe of [LABEL=]NAME[,setting=value...]; NAME may be the folder of a project."""
     model, *settings = text.split(",")
     label, equals, name = model.partition("=")
     if not equals:

@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the image of some codes, or the images of many."""
+    """Write the image of one grid of codes, or the images of a whole file of codes."""
     from ..deploy.codes_file import read_codes
 
     if options.codes.endswith(".npz"):

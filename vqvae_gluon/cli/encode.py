@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the codes of one image, or write those of many."""
+    """Print the codes of one image, or write the codes of many to a file."""
     from ..deploy.codes_file import format_codes
 
     if options.output:

@@ -6,7 +6,7 @@ from typing import Any, Dict
 from ..background import parse_background
 from .common import DATA_HELP, MODEL_HELP, add_memory, print_text, printable
 
-# The figures of a class in the printed table, by their titles; JSON has all of them.
+# The metrics of a class that the printed table shows, and their column titles; JSON has all metrics.
 _COLUMNS = {
     "images": "images",
     "mse": "mse",
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _table(by_class: Dict[str, Dict[str, Any]]) -> str:
-    """Return a row for each class, a column for each of _COLUMNS that there is."""
+    """Return a table with a row for each class and a column for each metric of _COLUMNS that was measured."""
     figures = [name for name in _COLUMNS if name in next(iter(by_class.values()))]
     rows = [["class", *(_COLUMNS[name] for name in figures)]]
     rows += [[printable(name), *(_number(found[figure]) for figure in figures)] for name, found in by_class.items()]

@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the files, unless they are found to do something else than the model."""
+    """Write the files, unless running them shows that they differ from the model."""
     from ..deploy.onnx import write_onnx
     from ..deploy.onnx_check import check_counts, check_onnx, find_runtime
     from ..files import new_folder
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _lines(report: Dict[str, Any]) -> Iterator[str]:
-    """Yield what was found, in words."""
+    """Yield the lines that describe the comparison."""
     yield (
         f"ONNX Runtime {report['runtime']}, {report['images']} {report['source']}: "
         f"{report['equal_images']} with all codes equal ({report['share']:.2%})"

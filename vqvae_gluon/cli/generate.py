@@ -1,4 +1,4 @@
-"""``vqvae generate``: new images from a model with a prior."""
+"""``vqvae generate``: generate new images from a model with a prior."""
 import argparse
 import re
 from typing import TYPE_CHECKING, Any, Dict, Optional
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write or print new images."""
+    """Write new images, or print their codes."""
     parse_background(options.background)
     if options.codes and options.output is not None:
         raise VQVAEError(f"{options.output} was given beside --codes, which prints; leave one out")
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _settings(options: argparse.Namespace, sampler: "Sampler") -> Dict[str, Any]:
-    """Return what the sampler takes; a number that is none is refused in the words of one out of range."""
+    """Return the arguments of the sampler; text that is not a number is refused like a value out of range."""
     from ..sampling import (
         LAST_SEED,
         MOST_IMAGES,
@@ -111,12 +111,12 @@ def _first_rows(options: argparse.Namespace, sampler: "Sampler") -> Any:
     sampler.predictor.strict, sampler.predictor.background = True, options.background
     try:
         return sampler.predictor.encode(options.complete)[0, :rows]
-    except VQVAEError as error:  # which recommends a flag that this command does not have
+    except VQVAEError as error:  # its message recommends a flag that this command does not have
         raise VQVAEError(str(error).replace(" or leave out --strict", "")) from None
 
 
 def _number(text: str) -> float:
-    """Return the number that a text is, or -1."""
+    """Return a text as a number, or -1 if it is not a non-negative one."""
     is_number = len(text) < 100 and re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
     return float(text) if is_number else -1.0
 

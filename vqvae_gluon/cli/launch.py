@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Start the processes, wait for them and say what became of them."""
+    """Start the processes and wait for them; if one fails, say why and how to continue."""
     from ..launch.plan import LOOPBACK, Host, free_port, make_plan, read_hosts
 
     command = options.words[1:] if options.words[:1] == ["--"] else options.words
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     if options.hosts:
         check_hosts(used)
     recipe = _run_folder(of_workers) / "recipe.json"  # written when the first epoch is saved
-    another = recipe.exists() and not of_workers.resume  # a training that these workers will not touch
+    another = recipe.exists() and not of_workers.resume  # an earlier training, which these workers will not touch
 
     def with_hint(fault: str) -> str:
         return f"{fault}; go on: {_again(options, command)}" if recipe.exists() and not another else fault
@@ -71,7 +71,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check_command(command: List[str], parse: Callable[[List[str]], argparse.Namespace]) -> argparse.Namespace:
-    """Return its options; raise VQVAEError unless it is one for several workers, and SystemExit if it is misspelt."""
+    """Return the options of a command.
+
+    Raises VQVAEError unless it is one that several workers can run, and SystemExit if its options cannot be parsed.
+    """
     from ..launch.plan import COMMANDS
 
     if not command or command[0] not in COMMANDS:

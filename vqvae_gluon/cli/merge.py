@@ -1,4 +1,4 @@
-"""``vqvae merge``: the parts of a sharded encoding as one file."""
+"""``vqvae merge``: join the parts of a sharded encoding into one file."""
 import argparse
 
 from .common import check_codes_name, print_text

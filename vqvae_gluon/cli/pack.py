@@ -1,4 +1,4 @@
-"""``vqvae pack``: a folder of images as a record file."""
+"""``vqvae pack``: pack a folder of images into a record file."""
 import argparse
 
 from ..runtime import quiet_libraries

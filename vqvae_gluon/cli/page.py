@@ -1,4 +1,4 @@
-"""``vqvae page``: a model as a page that runs in the browser."""
+"""``vqvae page``: write a web page that runs a model in the browser."""
 import argparse
 
 from .common import MODEL_HELP, print_text

@@ -1,4 +1,4 @@
-"""``vqvae prior``: learn how the codes of a model are composed."""
+"""``vqvae prior``: train a prior on the codes of a model and export it."""
 import argparse
 import json
 from functools import lru_cache, partial
@@ -57,7 +57,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train a prior, or go on with it, and export it."""
+    """Train a prior, or continue its training, and export it."""
     parse_background(options.background or "")
     recipe = _read_recipe(options)
     if options.print_recipe:
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
     learnt = ("train", "validation")
     weights = lru_cache(maxsize=None)(partial(exported_weights, recipe.init_from)) if recipe.init_from else None
     if weights and not options.resume:
-        weights()  # what is wrong with it is told before images are encoded
+        weights()  # report what is wrong with it before images are encoded
     origin = load_origin(model, predictor, options.data, options.background, classes, learnt, options.memory)
     dataset = encode_dataset(predictor, origin, shift=recipe.shift)
     trained = CodePrior(
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def prior_folder(options: argparse.Namespace) -> Path:
-    """Return the folder in which the prior of the run that the options name, or of its model folder, is trained."""
+    """Return the folder in which the prior is trained; the options name a run or the model folder in it."""
     folder = Path(options.folder)
     return Path(folder if (folder / "model").is_dir() else folder.parent, "prior")
 

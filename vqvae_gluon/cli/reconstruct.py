@@ -15,7 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write what the model makes of an image."""
+    """Write the model's reconstruction of an image."""
     check_output(options.output, options.image)
     model = predictor(options)
     write_image(options.output, model.reconstruct(read_tensor(model, options)))

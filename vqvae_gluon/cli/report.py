@@ -1,4 +1,4 @@
-"""``vqvae report``: a run on one page."""
+"""``vqvae report``: write a one-page report of a run."""
 import argparse
 
 from ..background import parse_background

@@ -1,4 +1,4 @@
-"""``vqvae score``: how strange each image of a folder is."""
+"""``vqvae score``: rank the images of a folder by how unlikely a model finds them."""
 import argparse
 
 from ..background import parse_background

@@ -57,7 +57,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train, or go on with a training, and print what was exported."""
+    """Train a model, or continue its training, and print a summary of the export."""
     recipe, context = _read_training(options)
     folder = run_folder(options)
     if options.print_recipe:
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     told = events(options)
     workers = join()
     if recipe.init_from and not options.resume:
-        get_weights(recipe.init_from)  # what is wrong with it is told before images are read
+        get_weights(recipe.init_from)  # report what is wrong with it before images are read
     dataset = load_dataset(**recipe.data_settings(), memory=options.memory)
     training = Training(recipe, dataset, folder, contexts, options.resume, workers, told)
     again = ["vqvae", "train", "--output", str(folder), *given(options, "ctx"), "--resume"]
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def run_folder(options: argparse.Namespace) -> Path:
-    """Return the folder of the run that the options ask for; raise VQVAEError for a bad EMADL project."""
+    """Return the run folder that the options ask for; raise VQVAEError for a bad EMADL project."""
     if options.output:
         return Path(options.output)
     if options.emadl:
@@ -98,7 +98,7 @@ def run_folder(options: argparse.Namespace) -> Path:
 
 
 def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str]":
-    """Return the recipe that the options ask for, and where the project asks to be trained."""
+    """Return the recipe that the options ask for, and the device: the EMADL project's, or 'cpu'."""
     if options.emadl:
         return _read_project(options)
     name = options.recipe or "ema"
@@ -109,7 +109,7 @@ def _read_training(options: argparse.Namespace) -> "Tuple[Recipe, str]":
 
 
 def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str]":
-    """Return the recipe of an EMADL project and its context; say what its configuration asks in vain."""
+    """Return the recipe of an EMADL project and its context; print which settings of its .conf have no effect."""
     from ..emadl.project import read_project
     from ..recipes.autoencoder import project_recipe
     from ..runtime import has_gpu
@@ -119,7 +119,7 @@ def _read_project(options: argparse.Namespace) -> "Tuple[Recipe, str]":
         raise VQVAEError(f"--model was given as {model} beside --emadl, which describes the model; leave one out")
     project = read_project(options.emadl)
     recipe = project_recipe(project, read_recipe(options.recipe, options) if options.recipe else None)
-    if options.recipe:  # in the place of the configuration
+    if options.recipe:  # it replaces the configuration
         return with_flags(recipe, options), "cpu"
     for note in project.configuration.notes:
         tell(f"{options.emadl}: {note}")
