@@ -1,4 +1,4 @@
-"""Images in, batches out."""
+"""Data sets of images, and the batches that training reads from them."""
 from pathlib import Path
 from typing import Any, Callable, Sequence, Tuple
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Callable[..., Split]:
-    if name == "from_gluon":  # which loads what prediction does not need
+    if name == "from_gluon":  # imported late: it loads modules that prediction does not need
         from .gluon import from_gluon
 
         return from_gluon
@@ -45,9 +45,9 @@ def load_dataset(
     """Load ``'mnist'``, a folder with MNIST's four IDX files, a record file ``FILE.rec``, or a folder of images.
 
     A folder may hold the splits as ``train.rec``, ``validation.rec`` and ``test.rec``. The other settings say how
-    images are read, see :func:`load_folder` and :func:`load_records`; MNIST is 1 x 28 x 28 in a fixed split.
-    ``classes`` is 'auto' (labels where there are some), 'none' or 'folders' (each image must have one). Images that
-    take more than ``memory`` GiB are not held but read whenever they are needed: a training has the same numbers.
+    images are read, see :func:`load_folder` and :func:`load_records`; MNIST is always 1 x 28 x 28 with a fixed split.
+    ``classes`` is 'auto' (labels if there are any), 'none' or 'folders' (each image must have a label). Images that
+    take more than ``memory`` GiB are not kept in memory but read when they are needed; training gives the same numbers.
     """
     if not memory >= 0:
         raise VQVAEError(f"memory was given as {memory} GiB: it must be 0 or more")
@@ -59,7 +59,7 @@ def load_dataset(
 
 
 def check_classes(source: str, split_seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
-    """Raise VQVAEError unless a source's classes fit together, see :meth:`Classes.check`; MNIST's do."""
+    """Raise VQVAEError unless the classes of a source fit together, see :meth:`Classes.check`; those of MNIST do."""
     from .image_folder import check_classes as check_folder
     from .mnist import has_idx_files
     from .records import check_classes as check_records

@@ -1,4 +1,4 @@
-"""Classes of images: from the name of each image's class, in three splits, to labels."""
+"""Classes of images: turn the class names of the images in three splits into labels."""
 from collections import Counter
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -12,12 +12,13 @@ _WAY_OUT = "or learn without classes (--classes none)"
 
 
 class Classes(NamedTuple):
-    """The ``names`` of the class of each image of each split, or '' where it has none, and what is said of them.
+    """The class names of all images, split by split, and the words for error messages about them.
 
-    ``source`` is the folder or file they are from. The labels are numbered in the order of ``known``; ``own_splits``
-    tells whether the splits are the user's, not drawn at random. ``few`` says, of a number, that images to train on
-    have only so many classes, and ``image`` names that image of a split that has a number. ``fault`` says why the
-    classes cannot be told, where they cannot.
+    ``names`` has a list for each split, with '' for an image without a class. ``source`` is the folder or file that
+    they come from. Labels are numbered in the order of ``known``. ``own_splits`` is true if the user made the splits,
+    false if they are drawn at random. ``few(count)`` is the end of a message that the training images have only
+    ``count`` classes, and ``image(split, number)`` is the name of an image. ``fault`` says why the classes cannot be
+    determined; it is empty if they can.
     """
 
     source: str
@@ -29,17 +30,18 @@ class Classes(NamedTuple):
     fault: str = ""
 
     def dataset(self, classes: str, streams: Sequence[Stream], memory: float) -> Dataset:
-        """Return the images of each split, held if they take at most ``memory`` GiB, with their :meth:`labels`."""
+        """Return each split's images and :meth:`labels`; up to ``memory`` GiB of images are kept in memory."""
         names, labels = self.labels(classes)
         return Dataset(*(Split(images, label, names) for images, label in zip(hold(streams, memory), labels)))
 
     def labels(
         self, classes: str, splits: Sequence[str] = SPLITS
     ) -> Tuple[Tuple[str, ...], List[Optional[np.ndarray]]]:
-        """Return the names of the training split's classes and the labels of each split; nothing for less than two.
+        """Return the names of the training split's classes and the labels of each split.
 
-        ``classes`` are those of :func:`load_dataset`: with 'none' there are no labels, and with 'folders' all of
-        ``splits`` must have them, see :meth:`check`. Raises VQVAEError if they have not, or cannot be told.
+        With fewer than two classes there are no names, and None for the labels of each split. ``classes`` is as in
+        :func:`load_dataset`: with 'none' there are no labels, and with 'folders' every image of ``splits`` must have
+        one, see :meth:`check`. Raises VQVAEError if one has none, or if the classes cannot be determined.
         """
         if classes == "none":
             return (), [None] * len(self.names)
@@ -54,11 +56,11 @@ class Classes(NamedTuple):
         return known, [np.array([numbers.get(name, -1) for name in of_split], np.int64) for of_split in self.names]
 
     def check(self, splits: Sequence[str] = SPLITS) -> None:
-        """Raise VQVAEError, naming the source or an image, unless the classes of splits can be learnt and measured.
+        """Raise VQVAEError, naming the source or an image, unless the classes of ``splits`` can be learnt and measured.
 
-        There must be two classes at least, each of two images at least. Each image of ``splits`` must have a class that
-        has images to train on; where the splits are the user's, each must have all the classes. Where they are drawn
-        at random, chance may leave a class out of validation or test.
+        There must be at least two classes, each with at least two images. Each image of ``splits`` must have a class
+        that has training images. If the user made the splits, each of them must have all classes; if they are drawn at
+        random, a class may be missing from validation or test by chance.
         """
         self._check_fault()
         names = dict(zip(SPLITS, self.names))

@@ -1,4 +1,4 @@
-"""The codes of a data set as a data set of their own: what a prior learns from."""
+"""The codes of a data set, as the data set that a prior is trained on."""
 import hashlib
 from typing import NamedTuple, Tuple
 
@@ -8,17 +8,17 @@ from ..errors import VQVAEError
 
 
 class CodesSplit(NamedTuple):
-    """``codes`` (N, h, w) int64 in [0, K) and ``labels`` (N,) int64 in [0, C), all 0 where there are no classes."""
+    """``codes`` (N, h, w) int64 in [0, K) and ``labels`` (N,) int64 in [0, C), all 0 if there are no classes."""
 
     codes: np.ndarray
     labels: np.ndarray
 
 
 class CodesDataset(NamedTuple):
-    """Codes of the training and the validation split; there is no test split to learn from by mistake.
+    """The codes of the training and the validation split; there is no test split, so none is learnt from by mistake.
 
-    ``classes`` names the C classes, ``codebook`` is the SHA-256 of the codebook that the codes are rows of. ``moved``
-    are, for each way of moving the training images, their codes (N, h, w).
+    ``classes`` are the names of the C classes. ``codebook`` is the SHA-256 of the codebook that the codes index.
+    ``moved`` has, for each shift of the training images, the codes (N, h, w) of the shifted images.
     """
 
     train: CodesSplit
@@ -35,7 +35,7 @@ class CodesDataset(NamedTuple):
         return getattr(self, name)
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over all that is learnt from."""
+        """Return a SHA-256 over everything that a prior learns from."""
         digest = hashlib.sha256(repr((self.num_embeddings, self.classes, self.codebook)).encode())
         for array in (*self.train, *self.validation, *self.moved):
             digest.update(repr(array.shape).encode())

@@ -1,4 +1,4 @@
-"""The one form in which images reach training: three splits of bytes, held or read when they are asked for."""
+"""The form in which all images reach training: three splits of uint8 images, in memory or read when needed."""
 import hashlib
 from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Optional, Tuple, Union
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 
-#: (N, C, H, W) uint8: an array, or what has an array's ``shape``, ``dtype``, ``len`` and ``images[numbers]``.
+#: (N, C, H, W) uint8: an array, or a stream that has ``shape``, ``dtype``, ``len`` and ``images[numbers]`` like one.
 Images = Union[np.ndarray, "Stream"]
 
 
 class Split(NamedTuple):
-    """``images`` (N, C, H, W) uint8, held or streamed, and, where the source has them, ``labels`` (N,) int64.
+    """``images`` (N, C, H, W) uint8, in memory or streamed, and ``labels`` (N,) int64 if the source has labels.
 
-    ``classes`` are the names of the labels 0, 1 and so on; empty where the source has no labels. An image without a
-    class among others that have one has the label -1.
+    ``classes`` are the names of the labels 0, 1 and so on; empty if the source has no labels. If only some images have
+    a class, the others have the label -1.
     """
 
     images: Images
@@ -29,7 +29,7 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Training learns from ``train``, selection looks at ``validation``, only evaluation at ``test``."""
+    """Three splits: ``train`` to learn from, ``validation`` to select the best epoch, ``test`` only for evaluation."""
 
     train: Split
     validation: Split
@@ -64,7 +64,7 @@ def to_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def read(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the images whose numbers (n,) each of the orders has; those of a stream are read ahead."""
+    """Yield, for each array (n,) of image numbers in ``orders``, the images; those of a stream are read ahead."""
     if isinstance(images, np.ndarray):
         return (images[chosen] for chosen in orders)
     return images.read(orders)
@@ -73,7 +73,7 @@ def read(images: Images, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def ahead(
     images: Images, orders: Iterable[np.ndarray], share: Share = lambda chosen: chosen
 ) -> Iterator[np.ndarray]:
-    """Yield the orders themselves; until the next one is asked for, a stream has ``images[share(order)]`` at hand."""
+    """Yield each order; until the next is requested, a stream has the images ``images[share(order)]`` ready."""
     return iter(orders) if isinstance(images, np.ndarray) else images.ahead(orders, share)
 
 

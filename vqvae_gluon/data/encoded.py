@@ -1,4 +1,4 @@
-"""Encoded images, of a folder or of record files, as a stream of pixels of one size."""
+"""Encoded images from a folder or from record files, as a stream of pixels of one size."""
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -7,11 +7,11 @@ from ..errors import VQVAEError
 from .image_file import decode, stretch
 from .stream import Stream
 
-_TOGETHER = 1 << 16  # bytes of files
+_TOGETHER = 1 << 16  # bytes of files that are decoded together
 
 
 class Form(NamedTuple):
-    """How encoded images are read: as ``channels`` of a ``size`` (height, width), see :func:`load_dataset`."""
+    """How encoded images are read: with ``channels`` and ``size`` (height, width), see :func:`load_dataset`."""
 
     channels: int
     size: Tuple[int, int]
@@ -20,9 +20,10 @@ class Form(NamedTuple):
 
 
 class Encoded:
-    """``count`` image files, each a name for errors and a content, which ``read`` returns of a number.
+    """``count`` image files; ``read(number)`` returns a name, for error messages, and the content of one.
 
-    All must have the size of the ``first`` one, a name and (channels, height, width), unless the form says 'stretch'.
+    All must have the size of ``first``, a name and (channels, height, width), unless the form says 'stretch'.
+    Default: the first file.
     """
 
     def __init__(
@@ -40,14 +41,14 @@ class Encoded:
         self.first = first
 
     def __getitem__(self, number: int) -> int:
-        """Return an item of the stream: only a number, so that a batch of photographs is not in memory as files too."""
+        """Return an item of the stream: only its number, so that a batch is not in memory as encoded files as well."""
         return number
 
     def __len__(self) -> int:
         return len(self._all)
 
     def stream(self, numbers: Optional[np.ndarray] = None) -> Stream:
-        """Return the images of some numbers, or all, in a stream."""
+        """Return a stream of the images with these numbers; default: all."""
         chosen = self._all if numbers is None else numbers
         return Stream(self, chosen, (self._form.channels, *self._form.size), self._decode)
 
@@ -70,7 +71,7 @@ class Encoded:
 
 
 def _together(files: Iterable[Tuple[str, bytes]]) -> Iterator[List[Tuple[str, bytes]]]:
-    """Yield files in groups that are decoded at once: many small ones, few large ones."""
+    """Yield files in groups to decode together: many small files, or a few large ones."""
     group: List[Tuple[str, bytes]] = []
     size = 0
     for file in files:
@@ -84,7 +85,7 @@ def _together(files: Iterable[Tuple[str, bytes]]) -> Iterator[List[Tuple[str, by
 
 
 def draw_splits(count: int, seed: int) -> List[np.ndarray]:
-    """Return the numbers of ``count`` images in three splits, 80 / 10 / 10, in an order fixed by a seed."""
+    """Return the numbers of ``count`` images in three splits, 80 / 10 / 10, shuffled with a seed."""
     order = np.random.RandomState(seed).permutation(count)
     tenth = count // 10
     return [order[2 * tenth :], order[tenth : 2 * tenth], order[:tenth]]

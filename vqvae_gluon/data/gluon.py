@@ -1,4 +1,4 @@
-"""Any Gluon data set of (image, label) as a split."""
+"""Use any Gluon data set of (image, label) as a split."""
 import threading
 from typing import Any, Optional, Sequence, Tuple
 
@@ -19,18 +19,20 @@ def from_gluon(dataset: GluonDataset, classes: Sequence[str] = (), memory: float
     Parameters
     ----------
     dataset : mxnet.gluon.data.Dataset
-        Images are (H, W, C) uint8, as Gluon's vision data sets give them, or (C, H, W) float32 in [0, 1], as their
-        transform ``ToTensor`` does; arrays of MXNet or NumPy, all of one size. One thread reads them, one at a time.
+        Images are (H, W, C) uint8, as in Gluon's vision data sets, or (C, H, W) float32 in [0, 1], as their transform
+        ``ToTensor`` returns them; MXNet or NumPy arrays, all of one size. One thread reads them, one at a time.
     classes : sequence of str
-        The names of the labels 0, 1 and so on; without them no label is looked at.
+        The names of the labels 0, 1 and so on; without them, labels are ignored.
     memory : float
-        Images that take more GiB are not held but read whenever they are needed. A transform must not be random then.
+        Limit in GiB on images kept in memory. Larger data sets are read when they are needed; their transform must not
+        be random.
 
     Raises
     ------
     VQVAEError
-        For a data set without items, an item that is no such image, one of another size than the first, and a label
-        that is no number of a class; where the images are not held, as soon as they are read.
+        For a data set without items, an item that is not such an image, an image whose size differs from the first
+        one's, or a label that is not the number of a class. Images that are not kept in memory are checked when they
+        are read.
     """
     if not len(dataset):
         raise VQVAEError("a Gluon data set was given without items: give at least one image")
@@ -41,7 +43,7 @@ def from_gluon(dataset: GluonDataset, classes: Sequence[str] = (), memory: float
 
 
 class _Images:
-    """The images of a data set, which are read one at a time: nothing says that threads may share it."""
+    """The images of a data set, read one at a time, because the data set may not be safe to share between threads."""
 
     def __init__(self, dataset: GluonDataset) -> None:
         self._dataset, self._lock = dataset, threading.Lock()

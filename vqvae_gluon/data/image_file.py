@@ -1,8 +1,8 @@
 """Image files: PNG, JPEG and BMP in, PNG out.
 
-Pixels are decoded and resized by the operators inside libmxnet, which the C++ program calls too
+Pixels are decoded and resized by the operators in libmxnet. The C++ program calls them too
 (cpp/include/vqvae/image.hpp mirrors this file, message for message), so both languages see the
-same bytes. What those operators are given is checked, and freed of alpha, first.
+same bytes. Files are checked, and their alpha channel is removed, before they reach those operators.
 """
 import contextlib
 from pathlib import Path
@@ -37,19 +37,20 @@ def read_image(
 ) -> np.ndarray:
     """Read an image file as a (channels, height, width) uint8 array.
 
-    It is turned upright where Exif's orientation says that it lies on its side. A colour image becomes grayscale
-    (ITU-R 601 luma) where ``channels`` is 1, and another size is stretched to ``size`` (height, width), by pixel areas
-    when shrinking and bilinearly otherwise.
+    It is rotated and mirrored as its Exif orientation says. A colour image becomes grayscale (ITU-R 601 luma) if
+    ``channels`` is 1. An image of another size is stretched to ``size`` (height, width), by pixel areas when neither
+    side grows and bilinearly otherwise.
 
-    An alpha channel that is 255 everywhere is dropped. Any other is flattened onto ``background`` ('black', 'white'
-    or '#rrggbb') before anything else: each of red, green and blue is then
+    An alpha channel that is 255 everywhere is dropped. With any other, the image is first flattened onto
+    ``background`` ('black', 'white' or '#rrggbb'): each of red, green and blue becomes
     ``(alpha * colour + (255 - alpha) * background + 127) // 255``.
 
     Raises
     ------
     VQVAEError
-        For a missing, damaged or foreign file, 16 bits per channel, an alpha channel without a background,
-        a background that is no colour and, if ``strict``, a colour image for one channel or another size.
+        For a file that is missing, damaged or of another format, 16 bits per channel, an alpha channel without a
+        background, a background that is not a colour and, if ``strict``, a colour image where ``channels`` is 1, or
+        another size.
     """
     pixels = read_pixels(path, channels, strict, background)
     height, width = size
@@ -75,9 +76,10 @@ def read_pixels(path: Union[str, Path], channels: int, strict: bool = False, bac
 
 
 def decode(files: Sequence[Tuple[str, bytes]], channels: int, background: str = "") -> List[np.ndarray]:
-    """Return the pixels of image files, each a name for errors and a content; see :func:`read_pixels`.
+    """Return the pixels of image files, each given as a name, for error messages, and its content.
 
-    MXNet decodes PNG files behind whatever else it has in hand: it is waited for once, and not for each of them.
+    See :func:`read_pixels`. MXNet queues the decoding of PNG files behind its other work, so this function waits for
+    all files at once, not for each of them.
     """
     colour = parse_background(background)
     begun: List[Tuple[str, int, mx.nd.NDArray, mx.nd.NDArray]] = []
@@ -91,7 +93,7 @@ def decode(files: Sequence[Tuple[str, bytes]], channels: int, background: str = 
         return [_end(*decoding) for decoding in begun]
     except BaseException:
         with contextlib.suppress(mx.MXNetError):
-            mx.nd.waitall()  # what was begun reads its file's content until it is done
+            mx.nd.waitall()  # a decoder that has begun reads its file's content until it is done
         raise
 
 
@@ -104,7 +106,7 @@ def _blamed(name: str) -> Iterator[None]:
 
 
 def _end(name: str, orientation: int, content: mx.nd.NDArray, decoded: mx.nd.NDArray) -> np.ndarray:
-    """Return the pixels of a file whose decoding was begun; its ``content`` is kept until then."""
+    """Return the pixels of a file whose decoding has begun; the argument ``content`` keeps its bytes alive."""
     with _blamed(name):
         pixels = _turn(_pixels(decoded), orientation)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -124,9 +126,9 @@ def stretch(pixels: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 def write_png(path: Union[str, Path], image: np.ndarray) -> None:
     """Write a (1 or 3, height, width) uint8 image as a PNG file.
 
-    The pixels are stored without compression, in the very bytes that the C++ program writes: equal
-    images are equal files. Raises VQVAEError for another shape or type, for a name that says JPEG or
-    BMP, and for an unwritable path.
+    The pixels are stored without compression, byte for byte as the C++ program writes them: equal images
+    make equal files. Raises VQVAEError for another shape or type, for a name that ends like a JPEG or BMP
+    file, and for a path that cannot be written.
     """
     suffix = Path(path).suffix
     if suffix.lower() in SUFFIXES[1:]:
@@ -141,7 +143,7 @@ def write_png(path: Union[str, Path], image: np.ndarray) -> None:
 
 
 def _prepare(content: bytes, background: Optional[Colour]) -> Tuple[bytes, int]:
-    """Return what is decoded of an image file, which has no alpha, and how its pixels are to be turned then."""
+    """Return an image file without alpha, to be decoded, and the Exif orientation to apply to its pixels."""
     if content.startswith(PNG):
         png = read_png(content)
         alpha = _alpha_of(png)
@@ -150,9 +152,9 @@ def _prepare(content: bytes, background: Optional[Colour]) -> Tuple[bytes, int]:
         return _png_of(_flatten(_decode(png.plain, 3), alpha, background)), png.orientation()
     if content.startswith(JPEG):
         check_jpeg(content)
-        # MXNet reserves the pixels of a JFIF file before it decodes and, where OpenCV refuses the header,
-        # returns them uninitialised. An empty comment hides the JFIF mark and so takes the checked way, on which
-        # OpenCV turns the pixels.
+        # MXNet allocates the pixels of a JFIF file before it decodes them and, if OpenCV refuses the header,
+        # returns them uninitialised. An empty comment hides the JFIF marker, so that the checked path is taken, on
+        # which OpenCV applies the orientation.
         return content[:2] + b"\xff\xfe\x00\x02" + content[2:], 1
     if content.startswith(BMP):
         start, end = read_bmp(content)
@@ -166,7 +168,7 @@ def _prepare(content: bytes, background: Optional[Colour]) -> Tuple[bytes, int]:
 
 
 def _alpha_of(png: Png) -> np.ndarray:
-    """Return the alpha channel of a PNG file, (H, W) uint8 or, where it has none, a single 255."""
+    """Return the alpha channel of a PNG file, (H, W) uint8 or, if it has none, a single 255."""
     if png.colour_type in (4, 6) or (png.colour_type == 3 and png.transparency):
         return _decode(png.alpha(), 1)[:, :, 0]
     if png.transparency:
@@ -175,7 +177,7 @@ def _alpha_of(png: Png) -> np.ndarray:
 
 
 def _flatten(colours: np.ndarray, alpha: np.ndarray, background: Optional[Colour]) -> np.ndarray:
-    """Return uint8 colours (..., 3), red first, where their alpha (...) lets a background show through."""
+    """Return uint8 colours (..., 3), red first, blended with a background by their alpha (...)."""
     if background is None:
         raise ImageFault("has an alpha channel; flatten it with --background black, white or #rrggbb")
     alpha = alpha[..., None].astype(np.uint16)
@@ -189,8 +191,8 @@ def _decode(content: bytes, channels: int) -> np.ndarray:
 
 
 def _begin(content: bytes, channels: int) -> Tuple[mx.nd.NDArray, mx.nd.NDArray]:
-    """Return an image file's content, to be kept, and its pixels, which MXNet may still have to decode."""
-    # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+    """Return an image file's content, which must be kept alive, and its pixels, which MXNet may not have decoded yet."""
+    # Unlike mx.nd.array, from_numpy does not wait for MXNet's pending work.
     kept = mx.nd.from_numpy(np.frombuffer(content, np.uint8))
     with _decoding():
         return kept, mx.image.imdecode(kept, flag=int(channels == 3))
@@ -207,12 +209,12 @@ def _decoding() -> Iterator[None]:
         yield
     except mx.MXNetError:
         with contextlib.suppress(mx.MXNetError):
-            mx.nd.waitall()  # MXNet keeps the error and would raise it again when the process ends
+            mx.nd.waitall()  # otherwise MXNet would raise the error again when the process ends
         raise ImageFault(DAMAGED) from None
 
 
 def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return (H, W, C) pixels upright: Exif's orientation is in [1, 8], from 5 on it exchanges the sides."""
+    """Return (H, W, C) pixels upright; the Exif orientation is in [1, 8], from 5 on it swaps height and width."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

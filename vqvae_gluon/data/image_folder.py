@@ -1,4 +1,4 @@
-"""Any folder of images as a data set."""
+"""Load any folder of images as a data set."""
 from pathlib import Path
 from typing import List, Sequence, Tuple, Union
 
@@ -32,21 +32,21 @@ def load_folder(
     """Load every image below a folder.
 
     Subfolders ``train``, ``validation`` and ``test`` are the splits; without them the images are split
-    80 / 10 / 10 in an order fixed by ``seed``. Images are converted to ``channels`` and stretched to ``size``
+    80 / 10 / 10 after a shuffle with ``seed``. Images are converted to ``channels`` and stretched to ``size``
     (height, width) as in :func:`read_image`; they must all have one size, unless ``mixed_sizes`` is 'stretch'.
-    Those with an alpha channel are flattened onto ``background``. They are held if they take at most ``memory`` GiB,
-    and else read whenever they are needed.
+    Those with an alpha channel are flattened onto ``background``. They are kept in memory if they take at most
+    ``memory`` GiB, and otherwise read when they are needed.
 
-    Where a folder holds a subfolder for each class, the images have labels: classes are those of the training split,
-    sorted, and an image outside of their subfolders has the label -1. With ``classes`` 'none' no image has a label,
-    with 'folders' each one must, see :meth:`Classes.check`.
+    If a folder holds a subfolder for each class, the images have labels: the classes are those of the training split,
+    sorted, and an image outside their subfolders has the label -1. With ``classes`` 'none' no image has a label,
+    with 'folders' every image must have one, see :meth:`Classes.check`.
 
     Raises
     ------
     VQVAEError
-        If there are fewer than ten images, or in a subfolder none, if one of the three subfolders is missing, if
-        an image cannot be read, or has an alpha channel and there is no background, or if two have different sizes,
-        as soon as they are read; with 'folders', if classes do not fit together.
+        If only some of the three subfolders exist, if one of them holds no image or, without them, the folder fewer
+        than ten; when images are read, if one cannot be read, has an alpha channel without a ``background``, or has
+        another size than the first; with 'folders', if the classes do not fit together.
     """
     paths = _find_splits(Path(folder), seed)
     flat = [str(path) for of_split in paths for path in of_split]
@@ -61,22 +61,22 @@ def load_folder(
 
 
 def check_classes(folder: Union[str, Path], seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
-    """Raise VQVAEError unless the classes of some splits of a folder can be learnt, see :meth:`Classes.check`."""
+    """Raise VQVAEError unless the classes of these splits of a folder can be learnt, see :meth:`Classes.check`."""
     _classes(Path(folder), _find_splits(Path(folder), seed)).check(splits)
 
 
 def find_classes(folder: Path, paths: List[Path]) -> Classes:
-    """Return the classes of images below a folder that is one split."""
+    """Return the classes of the images below a folder that is a single split."""
     return _named(folder, [paths], [folder], False)
 
 
 def has_splits(folder: Path) -> bool:
-    """Tell whether a folder's subfolders are splits."""
+    """Return whether a folder has splits as subfolders, of which ``train`` is looked for."""
     return (folder / SPLITS[0]).is_dir()
 
 
 def _classes(folder: Path, paths: List[List[Path]]) -> Classes:
-    """Return the classes of a folder's splits: the name of the subfolder in which each image lies."""
+    """Return the classes of a folder's splits: the class of an image is the name of the subfolder that it is in."""
     own = has_splits(folder)
     return _named(folder, paths, [folder / name for name in SPLITS] if own else [folder] * len(SPLITS), own)
 
@@ -94,7 +94,7 @@ def _named(folder: Path, paths: List[List[Path]], roots: List[Path], own: bool) 
 
 
 def _class_of(path: Path, root: Path) -> str:
-    """Return the name of the subfolder in which an image lies, or nothing if it lies elsewhere."""
+    """Return the name of the subfolder that holds an image, or '' if it is not in a direct subfolder of ``root``."""
     return path.parent.name if path.parent.parent == root else ""
 
 

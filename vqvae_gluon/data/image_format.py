@@ -1,8 +1,8 @@
-"""PNG, JPEG and BMP files as bytes: which are read, what is refused, and what of a PNG the decoder is given.
+"""PNG, JPEG and BMP files as bytes: which are accepted, which are refused, and what the decoder gets of a PNG.
 
-The decoder inside libmxnet accepts a damaged file now and then, cuts 16 bits and alpha off without a word, and lets a
-PNG's notes on gamma and colours change its gray; what is here comes first. cpp/include/vqvae/image_format.hpp mirrors
-this file, message for message.
+The decoder in libmxnet accepts some damaged files, silently drops alpha and the low bits of 16-bit channels, and lets
+a PNG's gamma and colour chunks change its gray values. Therefore files are checked here first.
+cpp/include/vqvae/image_format.hpp mirrors this file, message for message.
 """
 import os
 import re
@@ -30,11 +30,11 @@ _NETPBM = ("PBM", "PGM", "PPM") * 2  # P1 to P6
 
 
 class ImageFault(Exception):
-    """What is wrong with an image file, in words that follow its path."""
+    """What is wrong with an image file, worded to follow its path in a message."""
 
 
 class Png(NamedTuple):
-    """A PNG file without its ancillary chunks, and what of those is heeded, b"" for one that is missing."""
+    """A PNG file without its ancillary chunks, and the bodies of the two that are used, b"" for a missing one."""
 
     plain: bytes
     transparency: bytes  # tRNS
@@ -51,16 +51,16 @@ class Png(NamedTuple):
         return self.plain[24]
 
     def key(self) -> Tuple[int, ...]:
-        """Return the red, green and blue that are transparent in a gray or RGB image, as they are decoded."""
+        """Return the colour that is transparent in a gray or RGB image: red, green and blue as decoded."""
         if self.colour_type == 2:
             return tuple(self.transparency[1::2])
         largest = (1 << self.depth) - 1
         return ((self.transparency[1] & largest) * (255 // largest),) * 3
 
     def alpha(self) -> bytes:
-        """Return the alpha channel, or that of a palette's colours, as a grayscale PNG file.
+        """Return the alpha channel, or the alpha values of a palette image, as a grayscale PNG file.
 
-        Raises ImageFault where the compressed pixels are damaged.
+        Raises ImageFault if the compressed pixels are damaged.
         """
         if self.colour_type == 3:
             alphas = self.transparency.ljust(1 << self.depth, b"\xff")
@@ -77,8 +77,8 @@ class Png(NamedTuple):
             b"".join(body for name, body, _ in chunks(self.plain) if name == b"IDAT"),
             sum(rows * size for rows, size in passes),
         )
-        # A row is the number of its filter, and pixels. Filters predict a byte from the same byte of other pixels: the
-        # last bytes of the pixels behind the filter's number are a filtered row of gray.
+        # A row is a filter number followed by pixels. Filters predict a byte from the same byte of other pixels, so
+        # the filter number and the last byte of each pixel are a filtered row of a gray image.
         gray, start = [], 0
         for rows, size in passes:
             gray.append(np.frombuffer(raw, np.uint8, rows * size, start).reshape(rows, size)[:, ::step].tobytes())
@@ -86,7 +86,7 @@ class Png(NamedTuple):
         return png_file(width, height, 1, b"".join(gray), interlaced)
 
     def orientation(self) -> int:
-        """Return Exif's orientation in [1, 8], found as OpenCV finds it in a JPEG; 1 where it is missing or damaged."""
+        """Return the Exif orientation in [1, 8], parsed as OpenCV does for a JPEG; 1 if it is missing or damaged."""
         if self.exif[:2] not in (b"II", b"MM"):
             return 1
         order = "<" if self.exif[:2] == b"II" else ">"
@@ -103,12 +103,12 @@ class Png(NamedTuple):
 
 
 def read_png(content: bytes) -> Png:
-    """Check what libpng checks before the pixels: where it refuses, MXNet returns uninitialised ones.
+    """Check what libpng checks before it decodes pixels: if libpng refuses a file, MXNet returns uninitialised pixels.
 
     Raises ImageFault for a file that is damaged or too large, or has 16 bits per channel.
     """
     order, plain = b"", [PNG]
-    first: Dict[bytes, Tuple[bytes, bytes]] = {}  # the body of a kind's first chunk, and the order before it
+    first: Dict[bytes, Tuple[bytes, bytes]] = {}  # the body of the first chunk of a name, and the order before it
     for name, body, whole in chunks(content):
         if whole[-4:] != struct.pack(">I", zlib.crc32(name + body)) or (name == b"tRNS" and name in first):
             raise ImageFault(DAMAGED)
@@ -144,18 +144,18 @@ def read_png(content: bytes) -> Png:
 
 
 def png_file(width: int, height: int, channels: int, rows: bytes, interlaced: int = 0) -> bytes:
-    """Return a PNG file with 1 or 3 channels of 8 bits; each of the ``rows`` begins with the number of its filter."""
+    """Return a PNG file with 1 or 3 channels of 8 bits; each of the ``rows`` begins with its filter number."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, interlaced)
     return PNG + chunk(b"IHDR", header) + chunk(b"IDAT", _stored_deflate(rows)) + chunk(b"IEND", b"")
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
-    """Return a whole chunk of a PNG file."""
+    """Return a complete chunk of a PNG file: length, name, body and checksum."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def chunks(content: bytes) -> Iterator[Tuple[bytes, bytes, bytes]]:
-    """Yield the name, the body and the whole of each chunk of a PNG file that is there to its end."""
+    """Yield the name, the body and the full bytes of each complete chunk of a PNG file."""
     start = len(PNG)
     while start + 12 <= len(content):
         end = start + 12 + int.from_bytes(content[start : start + 4], "big")
@@ -166,8 +166,8 @@ def chunks(content: bytes) -> Iterator[Tuple[bytes, bytes, bytes]]:
 
 
 def check_jpeg(content: bytes) -> None:
-    """Raise ImageFault for a JPEG file that is cut short or too large."""
-    # 0xFFD9 ends a JPEG, and no compressed data can hold it.
+    """Raise ImageFault for a JPEG file that is truncated or too large."""
+    # 0xFFD9 ends a JPEG and cannot occur in compressed data.
     if not content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda") > 0:
         raise ImageFault(DAMAGED)
     place = 2
@@ -175,7 +175,7 @@ def check_jpeg(content: bytes) -> None:
         marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
         if marker == 0xFF:  # a filler before a marker
             place += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame's header: the size is in it
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the frame header, which holds the size
             height, width = struct.unpack_from(">HH", content, place + 5)
             _check_size(width, height)
             return
@@ -187,9 +187,9 @@ def check_jpeg(content: bytes) -> None:
 
 
 def read_bmp(content: bytes) -> Tuple[int, int]:
-    """Return where the pixels of a BMP file with 32 bits a pixel begin and end, blue, green, red and alpha; else 0, 0.
+    """Return where the pixels of a BMP file with 32 bits per pixel (blue, green, red, alpha) begin and end, else 0, 0.
 
-    Raises ImageFault for a file that is damaged, too large or of a kind that is not read.
+    Raises ImageFault for a file that is damaged, too large or of an unsupported kind.
     """
     if len(content) >= 18 and 12 <= int.from_bytes(content[14:18], "little") < 40:
         raise ImageFault(_to_convert("an OS/2 BMP file", "bmp"))
@@ -214,7 +214,7 @@ def read_bmp(content: bytes) -> Tuple[int, int]:
 
 
 def foreign_fault(content: bytes) -> str:
-    """Return what is to be said of a file that is no PNG, JPEG or BMP image."""
+    """Return the message for a file that is not a PNG, JPEG or BMP image."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return _to_convert("a WebP file", "webp")
     if content[:6] in (b"GIF87a", b"GIF89a"):
@@ -228,7 +228,7 @@ def foreign_fault(content: bytes) -> str:
 
 
 def max_pixels() -> int:
-    """Return how many pixels an image may have, see ``VQVAE_MAX_PIXELS``; raise VQVAEError for an impossible limit."""
+    """Return the limit on an image's pixels, see ``VQVAE_MAX_PIXELS``; raise VQVAEError if it is not a valid number."""
     return check_number("VQVAE_MAX_PIXELS", os.environ.get("VQVAE_MAX_PIXELS", str(MAX_PIXELS)), (1 << 31) - 1)
 
 
@@ -244,7 +244,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """Return the first ``size`` bytes of what was compressed; raise ImageFault if there are less."""
+    """Return the first ``size`` decompressed bytes; raise ImageFault if there are fewer."""
     try:
         raw = zlib.decompressobj().decompress(data, size)
     except zlib.error:

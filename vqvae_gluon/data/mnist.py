@@ -1,4 +1,4 @@
-"""MNIST: 50,000 training, 10,000 validation and 10,000 test digits of 28x28 bytes."""
+"""MNIST: 50,000 training, 10,000 validation and 10,000 test digits of 28 x 28 bytes."""
 import gzip
 import hashlib
 import importlib.metadata
@@ -35,7 +35,7 @@ def load_embedded() -> Dataset:
     Raises
     ------
     VQVAEError
-        If the package is missing or its file is not the one this package knows by SHA-256.
+        If the package is missing or the SHA-256 of its file is not the expected one.
     """
     try:
         path = importlib.metadata.distribution(_PACKAGE).locate_file(_MEMBER)
@@ -51,14 +51,14 @@ def load_embedded() -> Dataset:
 
 
 def has_idx_files(folder: Path) -> bool:
-    """Tell whether a folder holds any of MNIST's four IDX files, gzipped or not."""
+    """Return whether a folder holds any of MNIST's four IDX files, gzipped or not."""
     return any((folder / (name + suffix)).exists() for name in IDX_FILES for suffix in ("", ".gz"))
 
 
 def load_idx(folder: Union[str, Path]) -> Dataset:
     """Load MNIST from its four IDX files in a folder, gzipped or not.
 
-    The first 50,000 of the training file train, its last 10,000 validate.
+    The first 50,000 images of the training file are the training split, the last 10,000 the validation split.
     """
     images, labels, test_images, test_labels = (_read_idx(Path(folder), name) for name in IDX_FILES)
     for kind, pixels, digits, count in (
@@ -79,7 +79,7 @@ def load_idx(folder: Union[str, Path]) -> Dataset:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Admits NumPy arrays and nothing else, so that a file cannot run code."""
+    """Allows NumPy arrays and nothing else, so that a file cannot run code."""
 
     _ALLOWED: Dict[Tuple[str, str], object] = {
         ("numpy", "ndarray"): np.ndarray,
@@ -115,7 +115,7 @@ def _read_idx(folder: Path, name: str) -> np.ndarray:
             raise VQVAEError(f"{folder}: holds neither {name} nor {name}.gz")
         try:
             with gzip.open(io.BytesIO(read_bytes(path))) as file:
-                content = file.read(_LARGEST_IDX + 1)  # of what else it may expand to, nothing is wanted
+                content = file.read(_LARGEST_IDX + 1)  # a larger file is wrong and need not be expanded further
         except (OSError, EOFError, zlib.error):
             raise VQVAEError(f"{path}: is truncated or not gzip") from None
     axes = content[3] if len(content) > 3 else 0

@@ -1,4 +1,4 @@
-"""From a folder of images to a record file: the files themselves, so that nothing changes their pixels."""
+"""Pack a folder of images into a record file; the files are copied unchanged, so their pixels stay the same."""
 import contextlib
 import os
 import tempfile
@@ -24,14 +24,15 @@ from .records import SUFFIX
 def pack_folder(folder: Union[str, Path], output: Union[str, Path], classes: str = "auto") -> RecordFile:
     """Write the image files below a folder, in sorted order, to a record file ``OUT.rec`` and its index ``OUT.idx``.
 
-    Where the images have classes, see :func:`load_folder` for ``classes``, the labels are their numbers, -1 for none,
-    and ``OUT.labels`` holds their names; else all labels are 0, as im2rec writes them.
+    If the images have classes (see :func:`load_folder` for ``classes``), a record's label is the number of its class,
+    or -1 for none, and ``OUT.labels`` holds the names of the classes. Otherwise all labels are 0, as im2rec writes
+    them.
 
     Raises
     ------
     VQVAEError
-        For a folder without images, or whose subfolders are splits; an image that cannot be read; classes that do not
-        fit; an output that is there already or cannot be written. Nothing is left behind then.
+        For a folder without images or with splits as subfolders, an image that cannot be read, classes that do not
+        fit together, or an output that exists already or cannot be written. Nothing is left behind then.
     """
     folder, output = Path(folder), Path(output)
     if output.suffix != SUFFIX:
@@ -55,7 +56,7 @@ def pack_folder(folder: Union[str, Path], output: Union[str, Path], classes: str
         raise VQVAEError(f"{output}: cannot be written ({error.strerror})") from None
     except mx.MXNetError:
         raise VQVAEError(f"{output}: could not be written whole; is the disk full?") from None
-    records.path = output  # it was read where it was made
+    records.path = output  # it was read from the temporary folder
     return records
 
 
@@ -85,12 +86,12 @@ def _write(paths: List[Path], labels: np.ndarray, target: Path) -> None:
         for number, path in enumerate(tqdm(paths, desc="packing", unit="image", leave=False, disable=None)):
             stop_if_asked()
             content = read_bytes(path)
-            decode([(str(path), content)], 3, "black")  # or a training finds out
+            decode([(str(path), content)], 3, "black")  # a damaged image is found now, not in training
             records.write_idx(number, pack(IRHeader(0, float(labels[number]), number, 0), content))
 
 
 def _read_whole(path: Path, count: int) -> RecordFile:
-    """Return a file that has all records; else raise MXNetError, which MXNet does not always do for a full disk."""
+    """Return the record file if it is complete, else raise MXNetError: MXNet does not always report a full disk."""
     with contextlib.suppress(VQVAEError):
         records = RecordFile(path)
         if len(records) == count:

@@ -1,9 +1,9 @@
 """MXNet's record files: a file of images with labels, and its index.
 
-``FILE.rec`` and ``FILE.idx`` are what MXNet's ``im2rec`` and ``vqvae pack`` write; the latter adds ``FILE.labels``, the
-name of each class in a line of its own, where there are classes. MXNet's reader gives the records; but it must read the
-whole of one to get at its label, believes any length up to 512 MiB, and does not know an index that does not belong.
-So the heads of all records are looked at here first.
+MXNet's ``im2rec`` and ``vqvae pack`` write ``FILE.rec`` and ``FILE.idx``; if there are classes, the latter adds
+``FILE.labels`` with their names, one per line. Records are read by MXNet's reader. But it has to read a whole record to
+get its label, trusts any length up to 512 MiB, and does not notice an index of another file. Therefore the heads of all
+records are checked here first.
 """
 import array
 import ctypes
@@ -22,20 +22,20 @@ from ..errors import VQVAEError
 from ..files import read_bytes
 
 _MAGIC = 0xCED7230A
-_HEAD = struct.Struct("<IIIf")  # magic, kind of part and length; of an image: how many labels follow, else its label
+_HEAD = struct.Struct("<IIIf")  # magic, kind of part and length; an image's count of labels that follow and, if that is 0, its label
 _LENGTH_BITS = 29
-_LARGEST = 1 << 24  # labels are floats, which tell whole numbers apart up to here
-_WHOLE, _FIRST, _LAST = 0, 1, 3  # kinds of part: a record that holds the magic number is stored in several
+_LARGEST = 1 << 24  # labels are float32, which represents all whole numbers up to here
+_WHOLE, _FIRST, _LAST = 0, 1, 3  # kinds of part: a record that contains the magic number is stored in several parts
 
 
 class RecordFile:
-    """The images of a record file by their place in the index; several threads may read at once.
+    """The images of a record file, numbered in the order of its index; several threads may read at once.
 
-    ``labels`` (N,) int64, -1 where a record has another label than one whole number from 0. ``classes`` are the names
-    in ``FILE.labels``, or nothing if there is no such file.
+    ``labels`` (N,) int64 are -1 for records whose label is not a single whole number from 0. ``classes`` are the names
+    in ``FILE.labels``; empty if there is no such file.
 
-    Raises VQVAEError for a file that is missing, empty, damaged or cut short, an index that is not its own, and a label
-    that has no name. :meth:`read` does so for a record that holds no image or has changed since.
+    Raises VQVAEError for a file that is missing, empty, damaged or truncated, for the index of another file, and for a
+    label without a name. :meth:`read` raises it for a record that is damaged or has changed since.
     """
 
     def __init__(self, path: Union[str, Path]) -> None:
@@ -57,17 +57,17 @@ class RecordFile:
         return len(self._places)
 
     def name(self, number: int) -> str:
-        """Return how an error calls a record."""
+        """Return the name of a record for error messages."""
         return f"{self.path}: record {self._keys[number]}"
 
     def describe_label(self, number: int) -> str:
-        """Return in words what the head of a record has for a label."""
+        """Return a description of the label in the head of a record."""
         with open(self.path, "rb") as file:
             *_, more, label = _head(file.fileno(), self._places[number])
         return f"a list of {more} label{'s' * (more != 1)}" if more else f"the label {label:g}"
 
     def read(self, number: int) -> Tuple[str, bytes]:
-        """Return a record's name for errors and the content of its image file."""
+        """Return a record's name, for error messages, and the content of its image file."""
         try:
             reader = self._reader()
             check_call(_LIB.MXRecordIOReaderSeek(reader.handle, ctypes.c_size_t(self._places[number])))
@@ -77,13 +77,13 @@ class RecordFile:
         return self.name(number), content
 
     def _reader(self) -> MXRecordIO:
-        """Return this thread's own reader: it keeps a place in the file and the record last read."""
+        """Return this thread's own reader: a reader keeps a position in the file and the last record."""
         if not hasattr(self._thread, "reader"):
             self._thread.reader = MXRecordIO(str(self.path), "r")
         return self._thread.reader
 
     def _read_labels(self) -> np.ndarray:
-        """Return the label of each record, and check that the records of the index are those of the file."""
+        """Return the label of each record; check that the index lists exactly the records of the file."""
         labels, ends = np.empty((2, len(self)), np.int64)
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -94,7 +94,7 @@ class RecordFile:
         return labels
 
     def _read_head(self, file: int, size: int, number: int) -> Tuple[int, int]:
-        """Return the label of a record, and where the next one begins."""
+        """Return the label of a record and the offset at which the next one begins."""
         place = self._places[number]
         magic, part, more, label = _head(file, place)
         if magic != _MAGIC or part >> _LENGTH_BITS not in (_WHOLE, _FIRST):
@@ -124,7 +124,7 @@ def _head(file: int, place: int) -> Tuple[int, int, int, float]:
 
 
 def _parts(file: int, place: int) -> Iterator[Tuple[int, Optional[int]]]:
-    """Yield the end and the kind of each part of a record; None for the kind of what is no part."""
+    """Yield the end and the kind of each part of a record; the kind is None if the bytes are not a part."""
     while True:
         magic, part = struct.unpack("<II", os.pread(file, 8, place).ljust(8, b"\0"))
         kind, length = part >> _LENGTH_BITS, part & ((1 << _LENGTH_BITS) - 1)
@@ -135,7 +135,7 @@ def _parts(file: int, place: int) -> Iterator[Tuple[int, Optional[int]]]:
 
 
 def _read_index(path: Path) -> Tuple[array.array, array.array]:
-    """Return the keys and the places of a record file's records, as its index has them."""
+    """Return the keys and the offsets of the records that a record file's index lists."""
     if not path.is_file():
         raise VQVAEError(f"{path}: no such file")
     if not path.stat().st_size:

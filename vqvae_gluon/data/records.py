@@ -1,4 +1,4 @@
-"""Record files as a data set."""
+"""Load record files as a data set."""
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -16,7 +16,7 @@ SUFFIX = ".rec"
 
 
 def has_records(source: Union[str, Path]) -> bool:
-    """Tell whether a source is named like a record file, or a folder that holds those of splits."""
+    """Return whether a source is named like a record file, or is a folder that holds a record file of a split."""
     path = Path(source)
     return path.suffix.lower() == SUFFIX or any((path / (name + SUFFIX)).exists() for name in SPLITS)
 
@@ -33,8 +33,8 @@ def load_records(
 ) -> Dataset:
     """Load a record file, split 80 / 10 / 10, or ``train.rec``, ``validation.rec`` and ``test.rec`` in a folder.
 
-    The parameters and the pixels are those of :func:`load_folder`; labels are those of the records, see
-    :class:`RecordFile`, their names those in ``FILE.labels`` or else the numbers.
+    The parameters are those of :func:`load_folder`, and images are converted in the same way. Labels come from the
+    records, see :class:`RecordFile`; their names are those in ``FILE.labels`` or, without that file, the numbers.
 
     Raises VQVAEError as :func:`load_folder` and :class:`RecordFile` do, and if only some of a folder's record files
     have names for their labels.
@@ -50,12 +50,12 @@ def load_records(
 
 
 def check_classes(source: Union[str, Path], seed: int = 0, splits: Sequence[str] = SPLITS) -> None:
-    """Raise VQVAEError unless the classes of some splits can be learnt, see :meth:`Classes.check`."""
+    """Raise VQVAEError unless the classes of these splits can be learnt, see :meth:`Classes.check`."""
     _classes(source, _find_splits(Path(source), seed)).check(splits)
 
 
 def _find_splits(source: Path, seed: int) -> List[Tuple[RecordFile, Optional[np.ndarray]]]:
-    """Return, for each split, a file and the numbers of its records; nothing for all of them."""
+    """Return, for each split, a file and the numbers of its records; None stands for all of them."""
     if source.suffix.lower() != SUFFIX:
         missing = [name for name in SPLITS if not (source / (name + SUFFIX)).exists()]
         if missing:
@@ -72,7 +72,7 @@ def _find_splits(source: Path, seed: int) -> List[Tuple[RecordFile, Optional[np.
 
 
 def _classes(source: Union[str, Path], splits: List[Tuple[RecordFile, Optional[np.ndarray]]]) -> Classes:
-    """Return the classes of splits, which cannot be told if only some of the files have names for their labels."""
+    """Return the classes of splits; they have a fault if only some of the files have names for their labels."""
     files = [file for file, _ in splits]
     named = [file for file in files if file.classes]
     unnamed = [file for file in files if not file.classes]
@@ -101,7 +101,7 @@ def _names(file: RecordFile, numbers: Optional[np.ndarray]) -> List[str]:
 
 
 def _met(file: RecordFile, numbers: Optional[np.ndarray]) -> str:
-    """Return what the first record of a split that has no class has for a label, or nothing if all have one."""
+    """Return words about the label of the first record of a split without a class, or '' if all have one."""
     without = np.flatnonzero(file.labels < 0 if numbers is None else file.labels[numbers] < 0)
     if not len(without):
         return ""
@@ -110,7 +110,7 @@ def _met(file: RecordFile, numbers: Optional[np.ndarray]) -> str:
 
 
 def _image(file: RecordFile, numbers: Optional[np.ndarray], number: int) -> str:
-    """Return the name of an image without a class and, if it was not meant to have none, what it has for a label."""
+    """Return the name of an image without a class, with its label unless that is -1, which means no class."""
     number = _number(numbers, number)
     label = file.describe_label(number)
     return file.name(number) + ("" if label == "the label -1" else f" with {label}")

@@ -1,4 +1,4 @@
-"""Images that are read when they are asked for: what does not fit into memory, or need not be in it."""
+"""Images that are read when they are needed, for data sets that do not fit into memory or need not be in it."""
 import hashlib
 import math
 import os
@@ -12,35 +12,35 @@ from tqdm import tqdm
 from ..runtime import stop_if_asked
 from .order import Share, in_batches
 
-_BATCH = 100  # images that are read at once where nobody says how many
+_BATCH = 100  # images read at once if the caller does not give batches
 _MOST_WORKERS = 8
-_SECONDS = 24 * 60 * 60  # for a batch; DataLoader wants a limit, and a process may be halted for a while
+_SECONDS = 24 * 60 * 60  # for a batch; DataLoader needs a timeout, and a process may be suspended for a while
 
 
 class Items(Protocol):
-    """What a stream reads: anything by its number, such as a Gluon data set."""
+    """What a stream reads from: items by number, such as a Gluon data set."""
 
     def __getitem__(self, number: int) -> Any:
-        """Return what becomes an image."""
+        """Return the item that an image is decoded from."""
 
 
 class Stream:
-    """Images that look like an array (N, C, H, W) of uint8 and are read by threads of Gluon's DataLoader.
+    """Images that look like an array (N, C, H, W) of uint8 and are read by the threads of Gluon's DataLoader.
 
-    Threads, because forked processes would inherit the lock on a run's folder and the handlers of signals, and decoding
-    does not hold Python's lock.
+    Threads are used because forked processes would inherit the lock on a run's folder and the signal handlers, and
+    because decoding releases Python's global interpreter lock.
 
     Parameters
     ----------
     items : Items
     numbers : array
-        The numbers (N,) of the items that are its images.
+        The numbers (N,) of the items that are the images of the stream.
     shape : tuple of int
         (C, H, W).
     decode : callable
-        Makes an array (n, C, H, W) of uint8 of a list of items. Both are used by several threads at once.
+        Turns a list of items into an array (n, C, H, W) of uint8. Several threads use ``items`` and ``decode`` at once.
     workers : int
-        How many threads read ahead; 0: one a core, at most eight.
+        The number of threads that read ahead; 0: one per core, at most eight.
     """
 
     dtype = np.dtype(np.uint8)
@@ -65,7 +65,7 @@ class Stream:
         return len(self._numbers)
 
     def __getitem__(self, numbers: Union[int, slice, np.ndarray]) -> np.ndarray:
-        """Return the images that the same index gives of an array."""
+        """Return the images that the same index would select from an array."""
         at_hand, images = self._at_hand
         if isinstance(numbers, np.ndarray) and numbers.dtype.kind == "i" and np.array_equal(numbers, at_hand):
             return images
@@ -76,9 +76,9 @@ class Stream:
         return np.concatenate(found) if found else np.empty((0, *self.shape[1:]), self.dtype)
 
     def read(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the images whose numbers (n,) each of the orders has, while the next ones are read.
+        """Yield, for each array (n,) of image numbers in ``orders``, the images, while the next ones are being read.
 
-        Raises VQVAEError for one that cannot be read.
+        Raises VQVAEError for an image that cannot be read.
         """
         loader = DataLoader(
             self._items,
@@ -92,12 +92,12 @@ class Stream:
             for images in loader:
                 stop_if_asked()
                 yield images
-        finally:  # a process must not end while a thread of it is in MXNet's hands; the loader alone would not wait
+        finally:  # the process must not end while a thread is inside MXNet, and the loader would not wait
             loader._worker_pool.terminate()
             loader._worker_pool.join()
 
     def ahead(self, orders: Iterable[np.ndarray], share: Share) -> Iterator[np.ndarray]:
-        """Yield the orders themselves; until the next one is asked for, ``stream[share(order)]`` is at hand."""
+        """Yield each order; until the next one is requested, the images ``stream[share(order)]`` are ready."""
         asked: Deque[Tuple[np.ndarray, np.ndarray]] = deque()
 
         def noted() -> Iterator[np.ndarray]:
@@ -112,7 +112,7 @@ class Stream:
         self._at_hand = None, np.empty(0)
 
     def hashed(self, digest: "hashlib._Hash") -> "hashlib._Hash":
-        """Return a digest to which all bytes of the images have been added; they are read once for each digest."""
+        """Return a digest updated with the bytes of all images; they are read only once for the same initial digest."""
         before = digest.digest()
         if before not in self._after:
             for images in self._summed():
@@ -127,7 +127,7 @@ class Stream:
         return self._sums / (len(self) * math.prod(self.shape[2:]))
 
     def held(self, bar: tqdm) -> np.ndarray:
-        """Return all images as an array, and tell a progress bar."""
+        """Return all images as an array and update a progress bar."""
         images, start = np.empty(self.shape, self.dtype), 0
         for batch in self._read_all(bar):
             images[start : start + len(batch)] = batch
@@ -140,7 +140,7 @@ class Stream:
             bar.update(len(images))
 
     def _summed(self) -> Iterator[np.ndarray]:
-        """Yield all images, and note the sums of their channels on the way."""
+        """Yield all images in batches and keep the sums of their channels."""
         sums = np.zeros(self.shape[1])
         with tqdm(total=len(self), desc="reading images", unit="image", leave=False, disable=None) as bar:
             for images in self._read_all(bar):
@@ -150,7 +150,7 @@ class Stream:
 
 
 def hold(streams: Sequence[Stream], memory: float) -> List[Union[np.ndarray, Stream]]:
-    """Return streams as arrays, if all of them together take at most ``memory`` GiB; else as they are."""
+    """Return streams as arrays if together they take at most ``memory`` GiB; otherwise return them unchanged."""
     if sum(math.prod(stream.shape) for stream in streams) > memory * 2**30:
         return list(streams)
     total = sum(map(len, streams))
