@@ -16,9 +16,9 @@ class Classes(NamedTuple):
 
     ``names`` has a list for each split, with '' for an image without a class. ``source`` is the folder or file that
     they come from. Labels are numbered in the order of ``known``. ``own_splits`` is true if the user made the splits,
-    false if they are drawn at random. ``few(count)`` is the end of a message that the training images have only
-    ``count`` classes, and ``image(split, number)`` is the name of an image. ``fault`` says why the classes cannot be
-    determined; it is empty if they can.
+    false if they are drawn at random. ``few(count)`` is the part of a message that says that the training images have
+    only ``count`` classes, and ``image(split, number)`` is the name of an image. ``fault`` says why the classes cannot
+    be determined; it is empty if they can.
     """
 
     source: str
@@ -40,8 +40,8 @@ class Classes(NamedTuple):
         """Return the names of the training split's classes and the labels of each split.
 
         With fewer than two classes there are no names, and None for the labels of each split. ``classes`` is as in
-        :func:`load_dataset`: with 'none' there are no labels, and with 'folders' every image of ``splits`` must have
-        one, see :meth:`check`. Raises VQVAEError if one has none, or if the classes cannot be determined.
+        :func:`load_dataset`: with 'none' there are no labels, and with 'folders' ``splits`` must pass :meth:`check`.
+        Raises VQVAEError if they do not, or if the classes cannot be determined.
         """
         if classes == "none":
             return (), [None] * len(self.names)

@@ -2,7 +2,7 @@
 
 Pixels are decoded and resized by the operators in libmxnet. The C++ program calls them too
 (cpp/include/vqvae/image.hpp mirrors this file, message for message), so both languages see the
-same bytes. Files are checked, and their alpha channel is removed, before they reach those operators.
+same bytes. Files are checked, and an alpha channel is flattened, before they reach those operators.
 """
 import contextlib
 from pathlib import Path
@@ -191,7 +191,7 @@ def _decode(content: bytes, channels: int) -> np.ndarray:
 
 
 def _begin(content: bytes, channels: int) -> Tuple[mx.nd.NDArray, mx.nd.NDArray]:
-    """Return an image file's content, which must be kept alive, and its pixels, which MXNet may not have decoded yet."""
+    """Return an image file's content, to be kept alive, and its pixels, which MXNet may not have decoded yet."""
     # Unlike mx.nd.array, from_numpy does not wait for MXNet's pending work.
     kept = mx.nd.from_numpy(np.frombuffer(content, np.uint8))
     with _decoding():

@@ -71,7 +71,7 @@ def find_classes(folder: Path, paths: List[Path]) -> Classes:
 
 
 def has_splits(folder: Path) -> bool:
-    """Return whether a folder has splits as subfolders, of which ``train`` is looked for."""
+    """Return whether a folder's subfolders are splits: whether there is one called ``train``."""
     return (folder / SPLITS[0]).is_dir()
 
 

@@ -22,7 +22,7 @@ from ..errors import VQVAEError
 from ..files import read_bytes
 
 _MAGIC = 0xCED7230A
-_HEAD = struct.Struct("<IIIf")  # magic, kind of part and length; an image's count of labels that follow and, if that is 0, its label
+_HEAD = struct.Struct("<IIIf")  # magic, kind of part and length; number of labels that follow and, if 0, the label
 _LENGTH_BITS = 29
 _LARGEST = 1 << 24  # labels are float32, which represents all whole numbers up to here
 _WHOLE, _FIRST, _LAST = 0, 1, 3  # kinds of part: a record that contains the magic number is stored in several parts
