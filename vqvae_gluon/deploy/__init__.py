@@ -1,1 +1,1 @@
-"""Exported models at work: images to codes and back, new images, many at a time; and what runs without MXNet."""
+"""Using exported models: encode, decode and generate images, one or many, and export models to run without MXNet."""

@@ -1,4 +1,4 @@
-"""Many images to one file of codes and back, a batch at a time: memory does not grow with their number."""
+"""Encode many images to one file of codes and back, batch by batch: memory does not grow with their number."""
 import os
 import tempfile
 from itertools import islice
@@ -27,18 +27,18 @@ Batch = Tuple[Optional[List[bytes]], np.ndarray]
 
 
 def encode_to_file(predictor: Predictor, source: File, output: File, shard: Optional[Tuple[int, int]] = None) -> int:
-    """Encode a folder of images, or an ``.npy`` array (N, C, H, W) as :meth:`Predictor.encode` takes it, to ``output``.
+    """Encode many images, write their codes to the file ``output`` and return the number of images.
 
-    So is a record file, in the order of its index. Returns the number of images. Images of a folder are taken in sorted
-    order; they and those of records are converted as single ones are. ``shard``,
-    (number, count), encodes only that of so many parts, the first of which has the number 1;
-    :func:`vqvae_gluon.deploy.merge.merge` makes one file of all parts.
+    ``source`` is a folder of images, which are taken in sorted order, a record file, in the order of its index, or an
+    ``.npy`` array (N, C, H, W) as :meth:`Predictor.encode` takes it. Images of folders and records are converted as
+    single images are. With ``shard``, (number, count), only part ``number`` of ``count`` parts is encoded, counted from
+    1; :func:`vqvae_gluon.deploy.merge.merge` joins the parts.
 
     Raises
     ------
     VQVAEError
-        For an unreadable image or array, none at all or fewer than parts, a part that there is not, or an unwritable
-        file; ``output`` is then left as it was.
+        For an image or array that cannot be read, no images or fewer than parts, a part that does not exist, or a file
+        that cannot be written; ``output`` is then left as it was.
     """
     part = _find_part(source, *shard) if shard else None
     start, end = part.bounds() if part else (0, None)
@@ -62,7 +62,7 @@ def encode_to_file(predictor: Predictor, source: File, output: File, shard: Opti
 
 
 def _find_part(source: File, number: int, count: int) -> Shard:
-    """Return a part of a source; raise VQVAEError if there is no such part."""
+    """Return a part of a source; raise VQVAEError if it does not exist."""
     if count < 1:
         raise VQVAEError(f"shard was given as {number}/{count}: N must be at least 1")
     if not 1 <= number <= count:
@@ -88,13 +88,14 @@ def _count(source: File) -> int:
 def decode_to_folder(predictor: Predictor, source: File, output: File) -> int:
     """Decode a codes file to PNG files in a new or empty folder; return their number.
 
-    A file has the name of its image, with ``.png`` added to any other suffix; without names, its number.
+    A file has the name of its image, with ``.png`` appended if the name ends otherwise; without names, it is called by
+    the image's number.
 
     Raises
     ------
     VQVAEError
-        For a damaged codes file, another model's, names that leave the folder, or a folder that is taken or cannot be
-        written; nothing is left behind then.
+        For a codes file that is damaged or from another model, names that lead out of the folder, or a folder that is
+        not empty or cannot be written; nothing is left behind then.
     """
     with CodesFile(predictor, source) as file, progress_bar(file.count) as bar:
         return write_folder(output, zip(file.paths(), file.images()), str(source), bar)
@@ -103,8 +104,8 @@ def decode_to_folder(predictor: Predictor, source: File, output: File) -> int:
 def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source: str, bar: tqdm) -> int:
     """Write images, each a path below the folder and (C, H, W) uint8, as PNG files to a new or empty folder.
 
-    Returns their number. ``source`` is what is blamed for two images of one name. Raises VQVAEError if the folder is
-    taken or cannot be written; nothing is left behind then.
+    Returns their number. ``source`` is named in the error if two images have the same path. Raises VQVAEError for that,
+    or if the folder is not empty or cannot be written; nothing is left behind then.
     """
     count = 0
     with new_folder(output) as folder:
@@ -139,7 +140,10 @@ def numbered(number: int) -> str:
 
 
 class CodesFile(CodesArchive):
-    """A file of codes opened for the predictor whose codebook made them."""
+    """A file of codes, opened for a predictor with the codebook that made them.
+
+    Raises VQVAEError for a file that :class:`CodesArchive` refuses, or one from another model.
+    """
 
     def __init__(self, predictor: Predictor, path: File) -> None:
         super().__init__(path)
@@ -155,7 +159,7 @@ class CodesFile(CodesArchive):
             yield from to_bytes(self._predictor.decode(codes))
 
     def paths(self) -> Iterator[str]:
-        """Yield the path of each image to write, below any folder."""
+        """Yield the path to write each image to, relative to a folder."""
         if not self.has_names:
             first = self.shard.bounds()[0] if self.shard else 0
             yield from (numbered(number) for number in range(first, first + self.count))
@@ -172,9 +176,9 @@ class CodesFile(CodesArchive):
 def folder_batches(
     predictor: Predictor, folder: Path, start: int = 0, end: Optional[int] = None
 ) -> Iterator[NamedBatch]:
-    """Yield the images below a folder in batches: their names, as bytes, and what enters the encoder.
+    """Yield the images below a folder in batches: their names, as bytes, and the encoder's input.
 
-    ``start`` and ``end`` number, in sorted order, the first one and that after the last.
+    ``start`` and ``end`` are the numbers, in sorted order, of the first image and the one after the last.
     """
     batch: List[str] = []
     for path in islice(_walk(str(folder)), start, end):
@@ -191,7 +195,7 @@ def _read(predictor: Predictor, folder: Path, paths: List[str]) -> NamedBatch:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """Yield the image files below a folder: those of a folder sorted, before its sorted subfolders'."""
+    """Yield the image files below a folder: first its own, sorted, then those of its subfolders, sorted as well."""
     for place, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
@@ -202,7 +206,7 @@ def _walk(folder: str) -> Iterator[str]:
 def record_batches(
     predictor: Predictor, path: File, start: int = 0, end: Optional[int] = None
 ) -> Iterator[Batch]:
-    """Yield the images of a record file in batches, without names; ``start`` and ``end`` as for a folder."""
+    """Yield the images of a record file in batches, without names; for ``start`` and ``end`` see a folder's."""
     if predictor.strict:
         raise VQVAEError(f"{path}: --strict looks at image files; leave it out for a record file")
     file = RecordFile(path)
@@ -216,7 +220,7 @@ def record_batches(
 def array_batches(
     predictor: Predictor, path: File, start: int = 0, end: Optional[int] = None
 ) -> Iterator[Batch]:
-    """Yield the images of an ``.npy`` array in batches, without names; ``start`` and ``end`` as for a folder."""
+    """Yield the images of an ``.npy`` array in batches, without names; for ``start`` and ``end`` see a folder's."""
     images = _open_array(path)[start:end]
     for first in range(0, len(images), predictor.batch_size):
         yield None, np.array(images[first : first + predictor.batch_size])
@@ -242,7 +246,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _split(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the names of a file, each of which ends in a zero byte."""
+    """Yield the names in a file, each of which ends with a zero byte."""
     rest = b""
     for chunk in _chunks(file):
         *names, rest = (rest + chunk).split(b"\0")

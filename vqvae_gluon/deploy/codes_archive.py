@@ -1,8 +1,8 @@
-"""A file of many images' codes: an ``.npz`` without compression, read and written a piece at a time.
+"""A file with the codes of many images: an uncompressed ``.npz``, read and written piece by piece.
 
-``codes`` (N, h, w), unsigned integers of the smallest sufficient type; ``codebook``, the SHA-256 of the codebook that
-made them; for a folder of images ``names`` (N,), their paths below it as bytes; and for a part of the images ``shard``,
-its number from 1, how many there are, and how many images all of them have together.
+Its arrays are ``codes`` (N, h, w), unsigned integers of the smallest sufficient dtype; ``codebook``, the SHA-256 of the
+codebook that made them; for a folder of images ``names`` (N,), their relative paths as bytes; and for a part of the
+images ``shard``, the number of the part from 1, the number of parts, and the number of images in all parts.
 """
 import zipfile
 from pathlib import Path
@@ -17,23 +17,23 @@ from ..files import DAMAGES
 File = Union[str, Path]
 Archive = TypeVar("Archive", bound="CodesArchive")
 
-_LONGEST_NAME = 1 << 16  # bytes; the system's own limit is 4,096
+_LONGEST_NAME = 1 << 16  # bytes; the limit of the system is 4,096
 
 
 class Shard(NamedTuple):
-    """Part ``number``, from 1, of ``count`` parts of ``images`` images."""
+    """Part ``number``, counted from 1, of ``count`` parts, which have ``images`` images in all."""
 
     number: int
     count: int  # type: ignore[assignment]  # hides the method of tuples
     images: int
 
     def bounds(self) -> Tuple[int, int]:
-        """Return where it begins and ends among all images."""
+        """Return the numbers, among all images, of the first image of the part and the one after its last."""
         return self.images * (self.number - 1) // self.count, self.images * self.number // self.count
 
 
 class Member(NamedTuple):
-    """One array of an archive, open at its first value."""
+    """One array of an archive, opened at its first value."""
 
     stream: IO[bytes]
     shape: Tuple[int, ...]
@@ -47,7 +47,7 @@ class Member(NamedTuple):
 
 
 class CodesArchive:
-    """A file of codes, opened and checked; raises VQVAEError where it is missing, damaged or something else."""
+    """A file of codes, opened and checked; raises VQVAEError if it is missing, damaged or not a file of codes."""
 
     def __init__(self, path: File) -> None:
         self.path = path
@@ -58,13 +58,13 @@ class CodesArchive:
         except DAMAGES:
             raise self.damaged() from None
         codes = self._open("codes", "u", 3)
-        #: The number of images, the (h, w) of their codes, and the type of these.
+        #: The number of images, the shape (h, w) of their codes, and the dtype of the codes.
         self.count, *grid = codes.shape
         self.codes_shape, self.kind = tuple(grid), codes.dtype
         #: The SHA-256 of the codebook.
         self.codebook = self._open("codebook", "S", 0).stream.read(64).decode("ascii", "replace")
         self.has_names = "names.npy" in self._archive.namelist()
-        #: Which part of the images it has; nothing for all.
+        #: The part of the images that the file holds; None for all of them.
         self.shard = self._read_shard() if "shard.npy" in self._archive.namelist() else None
 
     def __enter__(self: Archive) -> Archive:
@@ -74,11 +74,11 @@ class CodesArchive:
         self._archive.close()
 
     def codes(self, size: int) -> Iterator[np.ndarray]:
-        """Yield the codes (n, h, w) of up to ``size`` images."""
+        """Yield the codes (n, h, w) of all images, up to ``size`` images at a time."""
         yield from self._pieces(self._open("codes", "u", 3), size)
 
     def names(self, size: int) -> Iterator[bytes]:
-        """Yield the name of each image of a folder, reading ``size`` at a time."""
+        """Yield the name of each image, reading ``size`` names at a time; only for a file with names."""
         member = self._open("names", "S", 1)
         if member.shape != (self.count,) or member.dtype.itemsize > _LONGEST_NAME:
             raise self.damaged()
@@ -86,7 +86,7 @@ class CodesArchive:
             yield from map(bytes, names)
 
     def damaged(self) -> VQVAEError:
-        """Return the error that says so."""
+        """Return the error for a file that is damaged or not a file of codes."""
         return VQVAEError(f"{self.path}: is damaged or no file of 'vqvae encode ... -o'")
 
     def _pieces(self, member: Member, size: int) -> Iterator[np.ndarray]:
@@ -121,10 +121,10 @@ class CodesArchive:
 
 
 class Archived(NamedTuple):
-    """What is written to a file of codes.
+    """The content to write to a file of codes.
 
-    ``codes`` are the bytes of (count, h, w) integers of a ``kind``, in pieces; ``names``, if there are any, bytes that
-    are padded to the ``longest``.
+    ``codes`` yields pieces of the bytes of (count, h, w) integers of dtype ``kind``. ``names`` yields the names, if
+    there are any, to be padded to ``longest`` bytes; ``longest`` is 0 if there are none.
     """
 
     codebook: str
@@ -138,7 +138,7 @@ class Archived(NamedTuple):
 
 
 def write_archive(file: BinaryIO, what: Archived) -> None:
-    """Write a file of codes: equal codes and names make equal files."""
+    """Write a file of codes; equal content makes equal files."""
     with zipfile.ZipFile(file, "w") as archive:
         _add(archive, "codebook", np.dtype("S64"), (), iter([what.codebook.encode()]))
         _add(archive, "codes", what.kind, (what.count, *what.codes_shape), what.codes)
@@ -150,12 +150,12 @@ def write_archive(file: BinaryIO, what: Archived) -> None:
 
 
 def write_array_header(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...]) -> None:
-    """Write what comes before the numbers of an ``.npy`` array."""
+    """Write the header of an ``.npy`` array."""
     npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
 
 
 def _add(archive: zipfile.ZipFile, name: str, dtype: np.dtype, shape: Tuple[int, ...], chunks: Iterator[bytes]) -> None:
-    # The date is fixed: equal codes make equal files.
+    # ZipInfo's default date is fixed, so that equal codes make equal files.
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
         write_array_header(member, dtype, shape)
         for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Codes as text: one line a row, integers between spaces."""
+"""Codes as text: one line per row, integers separated by spaces."""
 import sys
 from typing import Tuple
 
@@ -16,7 +16,7 @@ def format_codes(codes: np.ndarray) -> str:
 def read_codes(path: str, shape: Tuple[int, ...], num_embeddings: int) -> np.ndarray:
     """Read (h, w) codes from a file, or from standard input for ``-``.
 
-    Raises VQVAEError for anything but h*w whole numbers in [0, num_embeddings).
+    Raises VQVAEError for anything but h * w whole numbers in [0, num_embeddings).
     """
     if path == "-" and sys.stdin is None:
         raise VQVAEError("standard input: cannot be read (it is closed)")

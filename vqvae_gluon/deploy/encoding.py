@@ -1,4 +1,4 @@
-"""From the images of a data set to the codes that a prior learns from."""
+"""Encode the images of a data set into the codes that a prior learns from."""
 from typing import List
 
 import numpy as np
@@ -17,11 +17,11 @@ def encode_dataset(
 ) -> CodesDataset:
     """Return the codes of a data set's training and validation images.
 
-    ``with_classes``: whether labels are kept. ``shift``: how many pixels at most training images are moved, too, to
-    either side and up or down; what comes in at an edge is like the edge.
+    ``with_classes``: whether to keep the labels. ``shift``: training images are also encoded shifted by up to this many
+    pixels, horizontally, vertically or both; pixels that come in at an edge repeat the edge.
 
-    Raises VQVAEError if the images do not fit the model, or if one of them has no class of the training split although
-    there are classes.
+    Raises VQVAEError if the images do not fit the model, or if there are classes and an image does not have one of
+    those of the training split.
     """
     splits = []
     classes = dataset.train.classes if with_classes else ()
@@ -44,7 +44,7 @@ def encode_dataset(
 
 
 def _encode_moved(predictor: Predictor, images: Images, shift: int) -> List[np.ndarray]:
-    """Return the codes of all images for each way of moving them, but the one that leaves them where they are."""
+    """Return the codes of all images for each shift other than zero."""
     height, width = images.shape[2:]
     ways = [(down, right) for down in range(-shift, shift + 1) for right in range(-shift, shift + 1) if down or right]
     moved: List[List[np.ndarray]] = [[] for _ in ways]
@@ -60,7 +60,7 @@ def _encode_moved(predictor: Predictor, images: Images, shift: int) -> List[np.n
 
 
 def _encode(predictor: Predictor, images: Images) -> np.ndarray:
-    """Return the codes (N, h, w) of images, of which a stream has a few batches in memory at a time."""
+    """Return the codes (N, h, w) of images; of a stream, only a few batches are in memory at a time."""
     with tqdm(total=len(images), desc="encoding", unit=" images", leave=False, disable=None) as bar:
         codes = []
         for batch in batches(images, predictor.batch_size):

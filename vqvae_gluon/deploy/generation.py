@@ -1,4 +1,4 @@
-"""New images as files: one, a grid of several, or a folder of single ones."""
+"""Write generated images: a single image, a grid of several, or a folder with a file for each."""
 import math
 from typing import Iterator, Tuple
 
@@ -10,14 +10,15 @@ from ..errors import VQVAEError
 from .bulk import numbered, progress_bar, write_folder
 from .predictor import Predictor
 
-_GAP, _GRAY = 1, 128  # between the images of a grid
+_GAP, _GRAY = 1, 128  # width and gray level of the lines between the images of a grid
 
 
 def write_images(predictor: Predictor, codes: Iterator[np.ndarray], count: int, output: str) -> None:
-    """Decode batches of ``count`` codes in all to ``output``: for a name that ends in a slash, to a new folder of PNGs.
+    """Decode batches of codes, those of ``count`` images in all, and write the images to ``output``.
 
-    Else one PNG file: the image or, of several, their grid. Raises VQVAEError if it cannot be written, or for a grid of
-    more pixels than an image may have; nothing is left behind then.
+    If ``output`` ends in a slash, it is a new folder with a PNG file for each image; otherwise it is one PNG file, of
+    the image or of a grid of several. Raises VQVAEError if it cannot be written, or if the grid would have more pixels
+    than an image may have; nothing is left behind then.
     """
     images = (image for batch in codes for image in to_bytes(predictor.decode(batch)))
     with progress_bar(count) as bar:
@@ -32,7 +33,7 @@ def write_images(predictor: Predictor, codes: Iterator[np.ndarray], count: int, 
 
 
 def columns_of(count: int) -> int:
-    """Return how many images stand side by side in a grid: as many as fit a square."""
+    """Return the number of columns of a grid, chosen so that it is about square."""
     return math.isqrt(count - 1) + 1
 
 

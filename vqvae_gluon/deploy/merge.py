@@ -1,4 +1,4 @@
-"""The parts of ``vqvae encode --shard`` as one file of codes: complete, in order, of one model."""
+"""Join the parts of ``vqvae encode --shard`` into one file of codes; checks that they are complete and fit together."""
 from contextlib import ExitStack
 from typing import Dict, Iterator, List, Sequence
 
@@ -6,19 +6,19 @@ from ..errors import VQVAEError
 from ..files import writing
 from .codes_archive import Archived, CodesArchive, File, Shard, write_archive
 
-_PIECE = 1 << 12  # images that are in memory at once
+_PIECE = 1 << 12  # images whose codes are in memory at once
 
 
 def merge(parts: Sequence[File], output: File) -> int:
     """Write the codes of all parts, given in any order, to one file; return the number of images.
 
-    The file is, byte for byte, what encoding everything at once would have made.
+    The file is the same, byte for byte, as one from encoding all images at once.
 
     Raises
     ------
     VQVAEError
-        If a part is missing, there twice, damaged, no part, or of other images or another model than the first one;
-        ``output`` is then left as it was.
+        If a part is missing or given twice, if a file is damaged or not a part, or if it belongs to other images or
+        another model than the first one; ``output`` is then left as it was.
     """
     with ExitStack() as stack:
         archives = [stack.enter_context(CodesArchive(path)) for path in parts]
@@ -39,7 +39,7 @@ def _names(archives: Sequence[CodesArchive]) -> Iterator[bytes]:
 
 
 def _in_order(archives: Sequence[CodesArchive]) -> List[CodesArchive]:
-    """Return the parts in their order; raise VQVAEError unless they are all there and belong together."""
+    """Return the parts in order; raise VQVAEError unless they are complete and belong together."""
     if not archives:
         raise VQVAEError("no part was given: give all files of one 'vqvae encode --shard'")
     first, one = archives[0], _part(archives[0])

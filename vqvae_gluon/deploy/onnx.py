@@ -1,11 +1,12 @@
-"""A model outside MXNet: three ONNX files that ONNX Runtime runs, in Python, C++ and the browser.
+"""Export a model to run without MXNet: as ONNX files for ONNX Runtime in Python, C++ and the browser.
 
 ``encoder.onnx``: images (N, C, H, W) float32 in [0, 1] -> codes (N, h, w) int64 in [0, K) and encoding (N, D, h, w).
 ``decoder.onnx``: codes (N, h, w) int64 -> images (N, C, H, W) float32 in [0, 1].
-``prior.onnx``: one place of N images: previous_code, place, class (N,) int64, temperature (N, 1) float32, above 0,
-and for each layer past_keys0, past_values0 (N, P, head width) float32 -> probabilities (N, K) float32 of the code at
-that place and keys0, values0, which enter the next place as past_keys0, past_values0. Places are in raster order.
-Before the first place the code is K and the rest zeros; the class after the last one is "no class".
+``prior.onnx``, if there is a prior, computes one place of N images: previous_code, place, class (N,) int64, temperature
+(N, 1) float32, above 0, and for each layer past_keys0, past_values0 (N, P, head width) float32 -> probabilities (N, K)
+float32 of the code at that place and keys0, values0, which are the past_keys0, past_values0 of the next place. Places
+are in raster order. At the first place, previous_code is K, and the past keys and values are zeros; the class number
+after the last class means "no class".
 """
 import json
 from pathlib import Path
@@ -31,14 +32,14 @@ ENCODER, DECODER, PRIOR = "encoder.onnx", "decoder.onnx", "prior.onnx"
 def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
     """Write a model's ONNX files to a new or empty folder and return their paths; default: the pre-trained model.
 
-    Their metadata say the ``model``, the trained ``epoch`` and the SHA-256 of the run's manifest, where there is one,
-    the ``value_range`` of images and, for a prior, its ``classes`` as JSON.
+    Their metadata hold the name of the ``model``, the ``value_range`` of images, the exported ``epoch`` and the
+    ``manifest_sha256`` of the run's manifest, if there is one, and for a prior its ``classes`` as JSON.
 
     Raises
     ------
     VQVAEError
-        If the library onnx is missing or too new, the model is missing, damaged or not our own, one of its operators
-        has no ONNX form, or the folder is taken or cannot be written.
+        If the library onnx is missing or too new, the model is missing, damaged or not from this package, one of its
+        operators has no ONNX form, or the folder is not empty or cannot be written.
     """
     with new_folder(output) as folder:
         names = write_onnx(folder, model)
@@ -46,20 +47,20 @@ def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
 
 
 def write_onnx(folder: Path, model: Optional[File] = None) -> List[str]:
-    """Write a model's ONNX files to a folder that is there, and return their names; see :func:`export_onnx`."""
+    """Write a model's ONNX files to an existing folder and return their names; see :func:`export_onnx`."""
     graphs = build_onnx(model)
     write_graphs(folder, graphs)
     return list(graphs)
 
 
 def write_graphs(folder: Path, graphs: "Dict[str, onnx.ModelProto]") -> None:
-    """Write graphs under their names to a folder that is there."""
+    """Write graphs to an existing folder, each under its name."""
     for name, graph in graphs.items():
         (folder / name).write_bytes(graph.SerializeToString())
 
 
 def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
-    """Return a model's graphs by the names of their files, checked by onnx itself; see :func:`export_onnx`."""
+    """Return a model's graphs by file name, checked by the library onnx; see :func:`export_onnx`."""
     onnx = find_onnx()
     folder = find_model(model)
     about = _about(folder)
@@ -67,7 +68,7 @@ def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
     graphs = {ENCODER: _encoder(encoder), DECODER: _decoder(decoder, encoder.codebook)}
     described = {ENCODER: about, DECODER: about}
     if folder.prior:
-        sampler = Sampler(model)  # which checks that the prior is this model's
+        sampler = Sampler(model)  # it checks that the prior belongs to this model
         graphs[PRIOR] = _prior(folder.load(folder.prior, STEP, step_inputs), sampler)
         described[PRIOR] = {**about, "classes": json.dumps(list(sampler.classes))}
     for name, graph in graphs.items():
@@ -78,7 +79,7 @@ def build_onnx(model: Optional[File] = None) -> "Dict[str, onnx.ModelProto]":
 
 
 def _about(folder: ModelFolder) -> Dict[str, str]:
-    """Return what the metadata of every file say."""
+    """Return the metadata that all files share."""
     about = {"model": folder.encoder.rpartition(".")[0], "value_range": "images: float32 in [0, 1], a byte's 255th"}
     manifest = read_manifest(folder.manifest)
     recipe = manifest.get("recipe")
@@ -119,7 +120,7 @@ def _decoder(component: Component, codebook: np.ndarray) -> "onnx.ModelProto":
 
 
 def _prior(component: Component, sampler: Sampler) -> "onnx.ModelProto":
-    """Return a prior's step that masks what is not filled yet and puts the new keys and values to the others."""
+    """Return a prior's step that masks the places not filled yet and inserts the new keys and values."""
     from onnx import helper, numpy_helper
 
     size = sampler.size
@@ -132,7 +133,7 @@ def _prior(component: Component, sampler: Sampler) -> "onnx.ModelProto":
         rename(graph, f"{INSIDE}{old}.input", new)
     rename(graph, f"{INSIDE}probabilities", "probabilities")
     constants = {
-        "places": np.array([*range(size.places), -1]),  # the last is the one at hand, which is always seen
+        "places": np.array([*range(size.places), -1]),  # the last is the current place, which is never masked
         "places_kept": np.arange(size.places),
         "seen": np.float32(0),
         "unseen": np.float32(MASKED),
@@ -163,7 +164,7 @@ def _prior(component: Component, sampler: Sampler) -> "onnx.ModelProto":
 
 
 def _numbers(name: str, shape: Sequence[int]) -> "onnx.ValueInfoProto":
-    """Return an input or output of whole numbers, (N, *shape)."""
+    """Return an input or output of int64, (N, *shape)."""
     from onnx import TensorProto, helper
 
     return helper.make_tensor_value_info(name, TensorProto.INT64, ("N", *shape))
@@ -184,7 +185,7 @@ def _set_ports(ports: Any, wanted: "Sequence[onnx.ValueInfoProto]") -> None:
 
 
 def _put_first(graph: "onnx.GraphProto", nodes: "Sequence[onnx.NodeProto]") -> None:
-    """Put nodes before those of a graph, which stand in the order of their work."""
+    """Insert nodes before those of a graph; nodes must be in the order in which they run."""
     after = list(graph.node)
     del graph.node[:]
     graph.node.extend([*nodes, *after])

@@ -1,4 +1,4 @@
-"""Whether ONNX files do what their model does, found by running both."""
+"""Check that ONNX files compute the same as their model, by running both."""
 import json
 from functools import partial
 from pathlib import Path
@@ -24,17 +24,18 @@ from .sampler import Sampler
 if TYPE_CHECKING:
     import onnxruntime
 
-#: What two computations of one number may be apart, as a share of the largest: further is no near tie but a fault.
+#: The largest difference between two codes' scores, relative to the largest score, that still counts as a near tie.
 NEAR = 1e-4
 
-_NOISE = 100  # images where the data set is not at hand
+_NOISE = 100  # images of noise to compare if the data set is not available
 
 
 class Tie(NamedTuple):
-    """A code that ONNX Runtime chose otherwise, and by how little it could.
+    """A code that ONNX Runtime chose differently, and how close the choice was.
 
-    ``distance``: between the squared distances of the two codebook rows from what the encoder gives, or between the
-    random number in [0, 1) and the sum of probabilities that parts the two codes. ``share``: of the largest of them.
+    ``distance`` is the difference between the squared distances of the two codebook rows from the encoder's output, or
+    between the random number in [0, 1) and the cumulative probability that separates the two codes. ``share`` is the
+    distance relative to the largest value.
     """
 
     image: int
@@ -47,20 +48,20 @@ class Tie(NamedTuple):
 
 
 def find_runtime() -> Tuple[Optional[ModuleType], str]:
-    """Return the library ``onnxruntime`` or, where it cannot be used, nothing and the reason."""
+    """Return the library ``onnxruntime`` and '', or None and the reason why it cannot be used."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         if error.name != "onnxruntime":
             return None, f"onnxruntime cannot be imported ({error})"
         return None, f"onnxruntime is not installed; {INSTALL}"
-    except Exception as error:  # what a library built for another NumPy or Python raises
+    except Exception as error:  # a library built for another NumPy or Python may raise anything
         return None, f"onnxruntime cannot be imported ({error})"
     return onnxruntime, ""
 
 
 def check_counts(images: Optional[int], samples: int) -> None:
-    """Raise VQVAEError for numbers with which :func:`check_onnx` would compare nothing."""
+    """Raise VQVAEError for numbers below 1, with which :func:`check_onnx` would compare nothing."""
     for name, count in (("images", images), ("samples", samples)):
         if count is not None and count < 1:
             raise VQVAEError(f"{name} was given as {count}: it must be at least 1")
@@ -73,16 +74,18 @@ def check_onnx(
     images: Optional[int] = None,
     samples: int = 100,
 ) -> Dict[str, Any]:
-    """Compare the ONNX files in a folder with the model that they were made of.
+    """Compare the ONNX files in a folder with the model that they were exported from.
 
-    ``data``: a source of :func:`vqvae_gluon.data.load_dataset` whose test split is looked at, or as many ``images`` of
-    it; default: what the model was trained on or, where that is not at hand, noise. ``samples``: images that are drawn.
+    ``data`` is a source of :func:`vqvae_gluon.data.load_dataset` whose test split is compared; default: the data that
+    the model was trained on or, if they are not available, noise. ``images`` is the number of images to compare;
+    default: all. ``samples`` is the number of images to sample from a prior.
 
-    Returns ``runtime``, its version; ``source`` and ``images``; ``equal_images``, those with all codes equal, and their
-    ``share``; ``bytes``, ``different_bytes`` and ``different_bytes_of_equal_images``; ``ties``, see :class:`Tie`; and
-    with a prior ``samples``, ``equal_samples`` and ``sample_ties``.
+    Returns ``runtime``, the version of ONNX Runtime; ``source``, a description of the images, and ``images``, their
+    number; ``equal_images``, the number of those with all codes equal, and their ``share``; ``bytes``,
+    ``different_bytes`` and ``different_bytes_of_equal_images``; ``ties``, see :class:`Tie`; and with a prior
+    ``samples``, ``equal_samples`` and ``sample_ties``.
 
-    Raises VQVAEError where onnxruntime is missing or cannot run the files, and for a difference that is no near tie.
+    Raises VQVAEError if onnxruntime is missing or cannot run the files, and for a difference that is not a near tie.
     """
     runtime, reason = find_runtime()
     if runtime is None:
@@ -103,7 +106,7 @@ def check_onnx(
 def _session(runtime: ModuleType, path: Path) -> "onnxruntime.InferenceSession":
     try:
         return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # of many classes, none of which is a user's mistake
+    except Exception as error:  # ONNX Runtime raises many kinds
         reason = str(error).splitlines()[0]
         raise VQVAEError(f"{path.name}: ONNX Runtime {runtime.__version__} cannot run it ({reason})") from None
 
@@ -111,7 +114,7 @@ def _session(runtime: ModuleType, path: Path) -> "onnxruntime.InferenceSession":
 def _images(
     predictor: Predictor, folder: ModelFolder, data: Optional[str], count: Optional[int]
 ) -> Tuple[str, np.ndarray]:
-    """Return what is looked at in words, and the images (N, C, H, W) uint8."""
+    """Return a description of the images to compare, and the images (N, C, H, W) uint8."""
     try:
         recipe, _ = folder.read_origin()
         if not data and not recipe:
@@ -162,7 +165,11 @@ def _compare_images(
 
 
 class _Likeness:
-    """How like each codebook row is to what an encoder gives, less half of the squared distance, for near ties."""
+    """Measures how close a choice between codes was, by the scores from which the encoder takes the largest.
+
+    The score of a codebook row is minus half its squared distance from the encoder's output, plus a term that all rows
+    share.
+    """
 
     def __init__(self, encoder: Component) -> None:
         nodes = json.loads(encoder.symbol.tojson())["nodes"]
@@ -170,7 +177,7 @@ class _Likeness:
         self._network = encoder.network(mx.cpu(), nodes[codes["inputs"][0][0]]["name"])
 
     def ties(self, images: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> List[Tie]:
-        """Return the codes (N, h, w) that differ; raise VQVAEError if one is no near tie."""
+        """Return the differences between codes (N, h, w); raise VQVAEError if one is not a near tie."""
         ties = []
         for number in np.flatnonzero((ours != theirs).any(axis=(1, 2))):
             alike = self._network(mx.nd.array(images[number : number + 1])).asnumpy()[0].astype(np.float64)
@@ -184,7 +191,7 @@ class _Likeness:
 
 
 def _checked(name: str, tie: Tie) -> Tie:
-    """Return a near tie; raise VQVAEError for a difference that is none."""
+    """Return a near tie unchanged; raise VQVAEError if it is not one."""
     if not tie.share <= NEAR:
         raise VQVAEError(
             f"{name}: gives code {tie.onnx_code} instead of {tie.code} for image {tie.image}, row {tie.row}, column "
@@ -194,7 +201,7 @@ def _checked(name: str, tie: Tie) -> Tie:
 
 
 def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, count: int) -> Dict[str, Any]:
-    """Draw images of all classes and of none, of one seed, by both."""
+    """Sample images of every class and of none with both, from the same random numbers, and compare their codes."""
     size, classes = sampler.size, [*sampler.classes, None]
     labels = np.arange(count) % len(classes)
     random = np.random.RandomState(0).random_sample((count, size.places))
@@ -211,7 +218,7 @@ def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, 
     different = np.flatnonzero((ours != theirs).any(axis=(1, 2)))
     ties = []
     for number in different:
-        # What follows the first code that differs was drawn after another one.
+        # Only the first difference counts: the codes after it follow different codes.
         place = int(np.flatnonzero((ours[number] != theirs[number]).reshape(-1))[0])
         logits = sampler.logits(ours[number][None], classes[labels[number]])[0, place]
         shares = np.cumsum(np.exp(logits - logits.max()))
@@ -227,7 +234,7 @@ def _compare_samples(session: "onnxruntime.InferenceSession", sampler: Sampler, 
 def onnx_step(
     session: "onnxruntime.InferenceSession", size: PriorSize, inputs: Sequence[np.ndarray]
 ) -> List[np.ndarray]:
-    """Compute one place as a :class:`vqvae_gluon.nn.prior_step.PriorStep` does, by ``prior.onnx``."""
+    """Compute one place with ``prior.onnx`` as :class:`vqvae_gluon.nn.prior_step.PriorStep` does."""
     before, place, label, temperature, _, *past = inputs
     numbers = zip(("previous_code", "place", "class"), (before, place, label))
     fed = {name: values.astype(np.int64) for name, values in numbers}

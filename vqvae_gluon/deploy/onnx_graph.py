@@ -1,4 +1,4 @@
-"""From an exported network to an ONNX graph: MXNet's own exporter, and in one place what it gets wrong."""
+"""Convert an exported network to an ONNX graph with MXNet's exporter; all fixes for that exporter are in this module."""
 import json
 import tempfile
 from pathlib import Path
@@ -14,20 +14,20 @@ from ..model_files.component import Component
 if TYPE_CHECKING:
     import onnx
 
-#: The operators of 2020, which every ONNX Runtime since 1.8 knows, in the file format of 2021. MXNet's exporter writes
-#: those operators and says that they are the newest.
+#: The operator set of 2020, which every ONNX Runtime since 1.8 supports, in the file format of 2021. MXNet's exporter
+#: writes these operators but labels them as the newest set.
 OPSET, IR_VERSION = 13, 8
 
 INSTALL = "run pip install 'vqvae-gluon[onnx]'"
-#: What comes before every name inside a network, so that none is that of an input or output of the file.
+#: The prefix of every name inside a network, so that none clashes with an input or output of the file.
 INSIDE = "network/"
 
-_INPUT = "input."  # no layer's name has a dot
+_INPUT = "input."  # no clash: names of layers have no dots
 _VECTORS = "__vectors__"
 
 
 def find_onnx() -> ModuleType:
-    """Return the library ``onnx``; raise VQVAEError if it is missing, or newer than MXNet's exporter."""
+    """Return the library ``onnx``; raise VQVAEError if it is missing or too new for MXNet's exporter."""
     try:
         import onnx
     except ImportError:
@@ -41,10 +41,10 @@ def find_onnx() -> ModuleType:
 
 
 def convert(component: Component, heads: Sequence[str]) -> "onnx.ModelProto":
-    """Return a network's graph up to some of its heads, for any batch size ``N``.
+    """Return a network's graph up to the given heads, for any batch size ``N``.
 
-    Its inputs and outputs, and all within, are called as in the network, after :data:`INSIDE`. Raises VQVAEError for an
-    operator that has no ONNX form, and if onnx is not there.
+    All names are those of the network with the prefix :data:`INSIDE`; those of inputs also end in ``.input``. Raises
+    VQVAEError if an operator has no ONNX form, or if onnx is missing.
     """
     onnx = find_onnx()
     from mxnet import onnx as exporter
@@ -79,14 +79,14 @@ def convert(component: Component, heads: Sequence[str]) -> "onnx.ModelProto":
 
 
 def _corrected(symbol: mx.sym.Symbol, component: Component) -> mx.sym.Symbol:
-    """Return a graph in other words for what the exporter gets wrong or does not know."""
+    """Return an equivalent graph without what the exporter gets wrong or does not support."""
     graph = json.loads(symbol.tojson())
     internals = symbol.get_internals()
     known = {name: shape for name, shape in component.inputs.items() if name in symbol.list_arguments()}
     shapes = dict(zip(internals.list_outputs(), internals.infer_shape(**known)[1]))
     for node in graph["nodes"]:
         if node["op"] == "null" and node["name"] in component.inputs:
-            # An output of the same name, as a decoder's data, would be lost.
+            # An output with the same name, such as a decoder's data, would be lost.
             node["name"] = f"{_INPUT}{node['name']}"
         elif node["op"] == "L2Normalization" and len(shapes[f"{node['name']}_output"]) == 2:
             node["attrs"][_VECTORS] = "True"  # see _teach
@@ -94,8 +94,8 @@ def _corrected(symbol: mx.sym.Symbol, component: Component) -> mx.sym.Symbol:
 
 
 def _teach() -> None:
-    """Let the exporter take the normalization of vectors, which it knows in another mode that is the same for them."""
-    from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph  # of the last release of MXNet, which stays as it is
+    """Let the exporter accept the normalization of vectors: it supports another mode that gives the same for them."""
+    from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph  # private, but MXNet has had its last release
 
     known = MXNetGraph.registry_[12]["L2Normalization"]
 
@@ -107,9 +107,9 @@ def _teach() -> None:
 
 
 def _drop_weights(graph: "onnx.GraphProto") -> None:
-    """Take the weights from the inputs of a graph, for a runtime cannot fold what a caller may replace.
+    """Remove the weights from the inputs of a graph: a runtime cannot fold weights that a caller may replace.
 
-    Those that no node reads go altogether: a runtime would warn of them.
+    Weights that no node reads are removed altogether, because a runtime would warn about them.
     """
     read = {name for node in graph.node for name in node.input}
     weights = {weight.name: weight for weight in graph.initializer}
@@ -121,7 +121,7 @@ def _drop_weights(graph: "onnx.GraphProto") -> None:
 
 
 def rename(graph: "onnx.GraphProto", old: str, new: str) -> None:
-    """Give an input, an output or what flows between nodes another name."""
+    """Rename an input, an output or a value between nodes."""
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]

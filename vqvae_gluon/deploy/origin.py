@@ -1,4 +1,4 @@
-"""The data that a model was trained on, found again."""
+"""Load the data that a model was trained on."""
 from typing import Optional, Sequence
 
 from ..data import Dataset, check_classes, load_dataset
@@ -20,11 +20,12 @@ def load_origin(
 ) -> Dataset:
     """Return the data set that a model's manifest names, or ``data`` read in the same way.
 
-    ``background`` and ``classes`` are those of :func:`load_dataset`, default: those of the model's recipe,
-    and ``memory`` is its own. Splits whose classes are to be ``learnt`` are checked by :func:`check_classes`, if the
-    data have classes.
+    ``background``, ``classes`` and ``memory`` are those of :func:`load_dataset`; the default of the first two is the
+    model's recipe. The splits in ``learnt``, whose classes are to be learnt, are checked by :func:`check_classes` if
+    the data have classes.
 
-    Raises VQVAEError if it is missing, is no longer what the model was trained on, or has classes that do not fit.
+    Raises VQVAEError if the data are missing, have changed since the model was trained, or have classes that do not
+    fit together.
     """
     channels, *size = predictor.image_shape
     origin, fingerprint = folder.read_origin()

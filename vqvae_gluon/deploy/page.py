@@ -1,7 +1,7 @@
-"""A model as a browser page: the files of ``web/``, the runtime that npm fetches, the ONNX files and what is in them.
+"""A model as a browser page: the files of ``web/``, the runtime that npm fetches, the ONNX files and ``model.json``.
 
-``model.json`` tells the page what it would else have to find out: the sides of images and of their codes, the number of
-codes and a colour for each, the sizes of the prior and its classes, and the bits of a validation image.
+``model.json`` describes the model to the page: the shapes of images and of their codes, a colour for each code, the
+sizes of the prior and its classes, and the mean bits of a validation image.
 """
 import colorsys
 import json
@@ -24,10 +24,10 @@ from .sampler import Sampler
 
 INSTALL_NPM = "install Node.js with npm (Debian: apt-get install npm)"
 
-#: What the page takes of the package onnxruntime-web: WebAssembly alone, without WebGPU.
+#: The files that the page uses of the package onnxruntime-web: WebAssembly only, without WebGPU.
 _RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 _LOCK = ("package.json", "package-lock.json")
-_DIGITS = (1, 28, 28)  # the images that ``web/examples`` fit
+_DIGITS = (1, 28, 28)  # the shape of the images in ``web/examples``
 
 
 def web_folder() -> Path:
@@ -38,14 +38,14 @@ def web_folder() -> Path:
 def build_page(output: File, model: Optional[File] = None) -> List[Path]:
     """Write the page of a model to a new or empty folder and return the paths of its files.
 
-    Default: the pre-trained model. A web server shows the folder under any path, with no network; ``python -m
-    http.server -d OUTPUT`` will do.
+    Default: the pre-trained model. Any web server can serve the folder, under any path and without internet access;
+    ``python -m http.server -d OUTPUT`` is enough.
 
     Raises
     ------
     VQVAEError
-        If npm is missing or cannot install the runtime, the folder is taken or cannot be written, or the model cannot
-        be exported, see :func:`vqvae_gluon.deploy.onnx.export_onnx`. Nothing is left behind.
+        If npm is missing or cannot install the runtime, the folder is not empty or cannot be written, or the model
+        cannot be exported, see :func:`vqvae_gluon.deploy.onnx.export_onnx`. Nothing is left behind then.
     """
     with new_folder(output) as folder:
         npm = _find_npm()
@@ -57,9 +57,9 @@ def build_page(output: File, model: Optional[File] = None) -> List[Path]:
 
 
 def write_model(folder: Path, model: Optional[File] = None) -> None:
-    """Write what a page has of a model, ``model.json``, the ONNX files and the examples, to a folder that is there.
+    """Write the files that describe a model, ``model.json``, the ONNX files and the examples, to an existing folder.
 
-    Raises VQVAEError as :func:`build_page`.
+    Raises VQVAEError as :func:`build_page` does.
     """
     graphs = build_onnx(model)
     about = {prop.key: prop.value for prop in graphs[ENCODER].metadata_props}
@@ -86,10 +86,10 @@ def write_model(folder: Path, model: Optional[File] = None) -> None:
 
 
 def code_colours(codebook: np.ndarray) -> List[str]:
-    """Return a colour '#rrggbb' for each row of a codebook (K, D), light enough for dark letters.
+    """Return a colour '#rrggbb' for each row of a codebook (K, D), light enough for dark text.
 
-    Rows that are alike get like colours: the hue is the rank of their angle in the plane of the first two principal
-    components, the lightness that of the third.
+    Similar rows get similar colours: the hue is the rank of a row's angle in the plane of the first two principal
+    components, the lightness is its rank along the third.
     """
     rows = codebook.astype(np.float64) - codebook.mean(axis=0)
     axes = np.linalg.svd(rows, full_matrices=False)[2]
@@ -126,7 +126,7 @@ def _write_files(folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> List[Path]:
-    """Copy the files of a folder to a new one and return them, in the order of their names."""
+    """Copy the files of a folder to a new folder and return the copies, sorted by name."""
     target.mkdir()
     paths = [target / path.name for path in sorted(source.iterdir())]
     for path in paths:
@@ -142,7 +142,7 @@ def _find_npm() -> str:
 
 
 def _write_runtime(folder: Path, npm: str) -> None:
-    """Install the runtime by npm, in a temporary folder, and copy what the page needs of it."""
+    """Install the runtime with npm in a temporary folder, and copy the files that the page needs."""
     folder.mkdir()
     with tempfile.TemporaryDirectory(prefix="vqvae-page-") as temporary:
         for name in _LOCK:
@@ -159,6 +159,6 @@ def _write_runtime(folder: Path, npm: str) -> None:
 
 
 def _fault(said: bytes) -> str:
-    """Return the line in which npm says what is wrong: the first one that is no number of an error."""
+    """Return the line of npm's output that says what is wrong: the first that is more than an error code."""
     lines = (re.sub("^npm (error|ERR!)", "", line).strip() for line in said.decode("utf-8", "replace").splitlines())
     return next((line for line in lines if line and not re.match("code |errno |syscall ", line)), "it does not say why")

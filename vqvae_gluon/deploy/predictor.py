@@ -1,4 +1,4 @@
-"""An exported model at work: images to codes, codes to images."""
+"""Use an exported model: turn images into codes, and codes into images."""
 from pathlib import Path
 from typing import Iterator, Optional, Sequence, Union
 
@@ -19,8 +19,8 @@ Images = Union[File, Sequence[File], np.ndarray]
 class Predictor:
     """Encode, decode and reconstruct images with an exported model.
 
-    Batches are cut into pieces of ``batch_size``; the results do not depend on it. Several threads may use one
-    predictor, of which one at a time computes; where they are to compute at once, give each its own.
+    Inputs are split into batches of ``batch_size``; the results do not depend on it. Threads may share a predictor, but
+    it computes for one at a time; give each thread its own to compute in parallel.
 
     >>> predictor = Predictor()
     >>> codes = predictor.encode("digit.png")      # (1, 7, 7) int64 in [0, 64)
@@ -33,17 +33,17 @@ class Predictor:
     ctx : mx.Context
         The device to run on.
     batch_size : int
-        Images a pass.
+        Number of images per pass.
     strict : bool
         Refuse image files of another size or colour instead of converting them.
     background : str
-        'black', 'white' or '#rrggbb': what image files with an alpha channel are flattened onto; default: they are
-        refused.
+        'black', 'white' or '#rrggbb': the colour that image files with an alpha channel are flattened onto; default:
+        such files are refused.
 
     Raises
     ------
     VQVAEError
-        For missing, damaged or mismatched files, and a background that is no colour.
+        For missing, damaged or mismatched files, a background that is not a colour, or a batch size below 1.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Predictor:
     def encode(self, images: Images) -> np.ndarray:
         """Return the codes (N, h, w), int64 in [0, K), of N images.
 
-        ``images``: a file, a list of files, or an array (N, C, H, W) of uint8, or of floats in
-        [0, 1]. Raises VQVAEError for an unreadable file, another shape, type or range.
+        ``images``: a file, a list of files, or an array (N, C, H, W) of uint8 or of floats in [0, 1].
+        Raises VQVAEError for a file that cannot be read, or another shape, dtype or range.
         """
         images = self._as_images(images)
         codes = [self._encoder(_to_input(piece))[0] for piece in self._pieces(images)]
@@ -111,7 +111,7 @@ class Predictor:
             yield array[start : start + self.batch_size]
 
     def to_tensor(self, images: Images) -> np.ndarray:
-        """Return what enters the encoder: (N, C, H, W) float32 in [0, 1], see :meth:`encode`."""
+        """Return the encoder's input, (N, C, H, W) float32 in [0, 1]; ``images`` is as in :meth:`encode`."""
         return _to_input(self._as_images(images))
 
     def _as_images(self, images: Images) -> np.ndarray:
@@ -134,7 +134,7 @@ class Predictor:
         return images
 
     def as_codes(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes (N, h, w) as they are; raise VQVAEError if the model has no such, see :meth:`decode`."""
+        """Return codes (N, h, w) unchanged; raise VQVAEError if they are not codes of the model, see :meth:`decode`."""
         codes = np.asarray(codes)
         expected = f"(N, {', '.join(map(str, self.codes_shape))})"
         if codes.ndim != 3 or codes.shape[1:] != self.codes_shape or not len(codes):

@@ -1,4 +1,4 @@
-"""An exported prior at work: codes and images drawn anew, and how likely given ones are."""
+"""Use an exported prior: sample new codes and images, and compute how likely given codes are."""
 import math
 import re
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
@@ -26,14 +26,15 @@ from ..sampling import (
 )
 from .predictor import File, Predictor
 
-#: A class by its name, or several, one for each image; nothing for none.
+#: The name of a class, or a list with one for each image; None for no class.
 Label = Union[None, str, int, Sequence[Union[str, int]]]
 
 
 class Sampler:
-    """Draw new images from a model with a prior, finish begun ones, and tell how likely codes are.
+    """Sample new images from a model with a prior, complete partial ones, and compute how likely codes are.
 
-    Whoever draws more images of a seed gets the same ones first; the C++ class of this name draws the same.
+    Asking for more images with the same seed gives the same first images. The C++ class of the same name draws the
+    same images.
 
     >>> sampler = Sampler()
     >>> codes = sampler.sample(count=4, label="3", seed=7)      # (4, 7, 7) int64 in [0, 64)
@@ -45,17 +46,17 @@ class Sampler:
     model : path, optional
         A run of ``vqvae train`` and ``vqvae prior``, or its ``model`` folder; default: the pre-trained model.
     ctx : mx.Context
-        The device to run on. Another kind of device may draw other images.
+        The device to run on. Another kind of device may give other images.
 
     Raises
     ------
     VQVAEError
-        If there is no prior, or one that is damaged or belongs to another model; else as :class:`Predictor`.
+        If there is no prior, or if it is damaged or belongs to another model; otherwise as :class:`Predictor`.
     """
 
     def __init__(self, model: Optional[File] = None, ctx: mx.Context = mx.cpu()) -> None:
         self._folder = find_model(model)
-        #: The model that the codes belong to.
+        #: The predictor of the model that the codes belong to.
         self.predictor = Predictor(model, ctx)
         if not self._folder.prior:
             raise VQVAEError(f"{self._folder.path}: holds no prior; train one with vqvae prior")
@@ -84,9 +85,10 @@ class Sampler:
     ) -> np.ndarray:
         """Return new codes (count, h, w), int64 in [0, K).
 
-        ``label``: a class, one for each image, or nothing for any. ``temperature``: 1 draws as the prior has learnt,
-        less draws likelier codes, 0 always the likeliest. ``top_k``: draw among that many likeliest codes; 0: all.
-        ``given`` (R, w), with R at most h: the codes of the first rows, which all images keep.
+        ``label``: a class, a list with one for each image, or None for any. ``temperature``: 1 samples what the prior
+        has learnt, lower values favour likely codes, 0 always takes the likeliest. ``top_k``: sample only from this many
+        likeliest codes; 0: from all. ``given`` (R, w), with R at most h: the codes of the first rows, which all images
+        keep.
 
         Raises VQVAEError for an unknown class or a setting out of range.
         """
@@ -117,9 +119,9 @@ class Sampler:
             yield sample_codes(self.step, self.size, some, random, temperature, top_k, given, self._rows)
 
     def bits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
-        """Return the bits (N,), float64, that the prior needs for each image's codes (N, h, w): minus log2 likelihood.
+        """Return the bits (N,) float64 of each image's codes (N, h, w) under the prior: minus log2 of their likelihood.
 
-        ``label`` as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
+        ``label`` is as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
         """
         codes = self.predictor.as_codes(codes)
         pieces = []
@@ -132,15 +134,16 @@ class Sampler:
         return np.concatenate(pieces)
 
     def logits(self, codes: np.ndarray, label: Label = None) -> np.ndarray:
-        """Return the logits (N, P, K), float64, of each code (N, h, w) given those before it, of the whole graph.
+        """Return the logits (N, P, K) float64 of each code (N, h, w) given those before it.
 
-        ``label`` as in :meth:`sample`. Raises VQVAEError for codes that the model does not have.
+        They come from the graph of all places, not from :meth:`step`. ``label`` is as in :meth:`sample`. Raises
+        VQVAEError for codes that the model does not have.
         """
         codes = self.predictor.as_codes(codes)
         return np.concatenate([logits for _, logits in self._logits(codes, self._labels(label, len(codes)))])
 
     def _logits(self, codes: np.ndarray, labels: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
-        """Yield the number of the first image and the logits (n, P, K), float64, for each batch of images."""
+        """Yield, for each batch, the number of its first image and the logits (n, P, K) float64."""
         if self._whole is None:
             self._whole = self._load_whole()
         for start in range(0, len(codes), self.predictor.batch_size):
@@ -149,11 +152,11 @@ class Sampler:
             yield start, logits.astype(np.float64)
 
     def step(self, inputs: Sequence[np.ndarray]) -> List[np.ndarray]:
-        """Compute one place, see :class:`vqvae_gluon.nn.prior_step.PriorStep` for the inputs and what is returned."""
+        """Compute one place; :class:`vqvae_gluon.nn.prior_step.PriorStep` describes the inputs and the outputs."""
         return self._step(*inputs)
 
     def _check_model(self, step: Component) -> None:
-        """Raise VQVAEError unless the prior's codes are rows of the model's codebook."""
+        """Raise VQVAEError unless the prior was trained on codes of the model's codebook, as many per image."""
         digest = step.symbol.attr_dict().get("before", {}).get("__codebook__", "")
         codebook, places = self.predictor.codebook, math.prod(self.predictor.codes_shape)
         fits = self.size.num_embeddings == len(codebook) and step.inputs["keys0"][1] == places
@@ -192,7 +195,7 @@ class Sampler:
             raise VQVAEError(
                 f"rows of codes were given with shape {given.shape}: the model takes from 1 to {height} rows of {width}"
             )
-        # The first code fills up the rows that are not looked at.
+        # Fill the other rows with the first code: only the given rows are kept.
         rest = np.full((height - len(given), width), given[0, 0])
         return self.predictor.as_codes(np.concatenate([given, rest])[None])[0, : len(given)]
 
@@ -208,7 +211,7 @@ def step_inputs(symbol: mx.sym.Symbol) -> Inputs:
 
 
 def _read_size(step: Component, codes_shape: Tuple[int, ...]) -> PriorSize:
-    """Return the size of a prior; raise VQVAEError if the graph's shapes are not those of one."""
+    """Return the size of a prior; raise VQVAEError if the shapes in the graph are not those of a prior."""
     found, (_, heads, places) = step.head_shapes(), step.inputs["mask"]
     past = step.inputs.get("keys0", (1, 0, 0))
     vectors, layers = _shape(step, "prior_label_weight"), sum(name.startswith("keys") for name in step.inputs)
