@@ -95,7 +95,7 @@ def decode_to_folder(predictor: Predictor, source: File, output: File) -> int:
     ------
     VQVAEError
         For a codes file that is damaged or from another model, names that lead out of the folder, or a folder that is
-        not empty or cannot be written; nothing is left behind then.
+        neither new nor empty or that cannot be written; nothing is left behind then.
     """
     with CodesFile(predictor, source) as file, progress_bar(file.count) as bar:
         return write_folder(output, zip(file.paths(), file.images()), str(source), bar)
@@ -105,7 +105,7 @@ def write_folder(output: File, images: Iterator[Tuple[str, np.ndarray]], source:
     """Write images, each a path below the folder and (C, H, W) uint8, as PNG files to a new or empty folder.
 
     Returns their number. ``source`` is named in the error if two images have the same path. Raises VQVAEError for that,
-    or if the folder is not empty or cannot be written; nothing is left behind then.
+    or if the folder is neither new nor empty or cannot be written; nothing is left behind then.
     """
     count = 0
     with new_folder(output) as folder:

@@ -39,7 +39,7 @@ def export_onnx(output: File, model: Optional[File] = None) -> List[Path]:
     ------
     VQVAEError
         If the library onnx is missing or too new, the model is missing, damaged or not from this package, one of its
-        operators has no ONNX form, or the folder is not empty or cannot be written.
+        operators has no ONNX form, or the folder is neither new nor empty or cannot be written.
     """
     with new_folder(output) as folder:
         names = write_onnx(folder, model)

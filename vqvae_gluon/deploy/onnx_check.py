@@ -24,7 +24,7 @@ from .sampler import Sampler
 if TYPE_CHECKING:
     import onnxruntime
 
-#: The largest difference between two codes' scores, relative to the largest score, that still counts as a near tie.
+#: The largest ``share`` of a :class:`Tie` that counts as a near tie; anything above it is a fault.
 NEAR = 1e-4
 
 _NOISE = 100  # images of noise to compare if the data set is not available
@@ -35,7 +35,7 @@ class Tie(NamedTuple):
 
     ``distance`` is the difference between the squared distances of the two codebook rows from the encoder's output, or
     between the random number in [0, 1) and the cumulative probability that separates the two codes. ``share`` is the
-    distance relative to the largest value.
+    distance relative to the largest of these values.
     """
 
     image: int

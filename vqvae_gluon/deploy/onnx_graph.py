@@ -1,4 +1,4 @@
-"""Convert an exported network to an ONNX graph with MXNet's exporter; all fixes for that exporter are in this module."""
+"""Convert an exported network to an ONNX graph with MXNet's exporter, and correct what the exporter gets wrong."""
 import json
 import tempfile
 from pathlib import Path

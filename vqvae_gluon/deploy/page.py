@@ -44,8 +44,8 @@ def build_page(output: File, model: Optional[File] = None) -> List[Path]:
     Raises
     ------
     VQVAEError
-        If npm is missing or cannot install the runtime, the folder is not empty or cannot be written, or the model
-        cannot be exported, see :func:`vqvae_gluon.deploy.onnx.export_onnx`. Nothing is left behind then.
+        If npm is missing or cannot install the runtime, the folder is neither new nor empty or cannot be written, or
+        the model cannot be exported, see :func:`vqvae_gluon.deploy.onnx.export_onnx`. Nothing is left behind then.
     """
     with new_folder(output) as folder:
         npm = _find_npm()

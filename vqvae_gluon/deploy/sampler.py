@@ -86,9 +86,9 @@ class Sampler:
         """Return new codes (count, h, w), int64 in [0, K).
 
         ``label``: a class, a list with one for each image, or None for any. ``temperature``: 1 samples what the prior
-        has learnt, lower values favour likely codes, 0 always takes the likeliest. ``top_k``: sample only from this many
-        likeliest codes; 0: from all. ``given`` (R, w), with R at most h: the codes of the first rows, which all images
-        keep.
+        has learnt, lower values favour likely codes, 0 always takes the likeliest. ``top_k``: sample only from this
+        many likeliest codes; 0: from all. ``given`` (R, w), with R at most h: the codes of the first rows, which all
+        images keep.
 
         Raises VQVAEError for an unknown class or a setting out of range.
         """
