@@ -1,1 +1,1 @@
-"""What a model is worth: figures and pictures of images, of a batch, a folder or a whole split, and a run's report."""
+"""Evaluation of models: metrics over a whole split, scores of the images in a folder, and plots of a training."""

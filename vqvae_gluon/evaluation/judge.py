@@ -1,4 +1,4 @@
-"""A classifier that tells how much of a digit a reconstruction keeps."""
+"""A digit classifier that judges whether reconstructions are still readable."""
 from pathlib import Path
 from typing import Optional, Union
 
@@ -11,7 +11,7 @@ from ..model_files.component import load_component
 from ..model_files.executor import Executor
 from ..model_files.folder import PARAMETERS, SYMBOL, pretrained_folder
 
-_HIDDEN = "lenet_relu2_fwd"  # the node of the last hidden vectors
+_HIDDEN = "lenet_relu2_fwd"  # the node whose output is the last hidden vectors
 
 
 def judge_folder() -> Path:
@@ -20,7 +20,7 @@ def judge_folder() -> Path:
 
 
 def judges(data_fingerprint: str) -> bool:
-    """Return whether the judge was trained on data of this fingerprint.
+    """Return whether the judge was trained on data with this fingerprint.
 
     Raises VQVAEError if its manifest is missing or damaged.
     """
@@ -30,7 +30,7 @@ def judges(data_fingerprint: str) -> bool:
 
 
 class Judge:
-    """The LeNet in ``pre-trained/judge`` (see its manifest for its own accuracy).
+    """The LeNet in ``pre-trained/judge``, or the one in ``folder``; its manifest states its accuracy.
 
     Raises VQVAEError if its files are missing, damaged or not those of the manifest.
     """
@@ -45,11 +45,11 @@ class Judge:
         return self._run(self._classes, images).argmax(axis=1)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return the last hidden vectors (N, 128), after their ReLU, float64, of images as in :meth:`classify`."""
+        """Return the last hidden vectors (N, 128) float64, after the ReLU; ``images`` is as in :meth:`classify`."""
         return self._run(self._hidden, images).astype(np.float64)
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Return the share of images whose digit is their label."""
+        """Return the share of images that are classified as their label."""
         return float((self.classify(images) == labels).mean())
 
     def _run(self, network: Executor, images: np.ndarray) -> np.ndarray:

@@ -1,30 +1,30 @@
-"""Figures that judge a VQ-VAE, over a whole split."""
+"""Metrics of a VQ-VAE over a whole split."""
 from typing import Dict
 
 import numpy as np
 
 
 def perplexity(counts: np.ndarray) -> float:
-    """Return exp(entropy) of how often each code was used: 1 (one code) to K (all alike)."""
+    """Return exp(entropy) of the codes' usage ``counts`` (K,): from 1 (one code) to K (all used equally often)."""
     shares = counts[counts > 0] / counts.sum()
     return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def codes_used(counts: np.ndarray) -> int:
-    """Return how many codes were used at all."""
+    """Return the number of codes that were used at least once."""
     return int(np.count_nonzero(counts))
 
 
 def psnr(mse: float) -> float:
-    """Return the peak signal-to-noise ratio in dB of a mean squared error of pixels in [0, 1]."""
+    """Return the peak signal-to-noise ratio in dB for a mean squared error of pixels in [0, 1]."""
     return float(-10 * np.log10(mse)) if mse > 0 else float("inf")
 
 
 def ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the structural similarity (N,) of images (N, C, H, W) in [0, 1], at least 11 x 11.
 
-    Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, mean over the places where the
-    window fits. Source: Wang et al., "Image quality assessment: from error visibility to structural
+    Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, averaged over the positions at which
+    the window fits. Source: Wang et al., "Image quality assessment: from error visibility to structural
     similarity" (2004).
     """
     from scipy.ndimage import gaussian_filter
@@ -50,7 +50,7 @@ class CodeCounts:
         self.counts = np.zeros(num_embeddings, np.int64)
 
     def update(self, codes: np.ndarray) -> None:
-        """Add codes of any shape, integers in [0, K) of any type."""
+        """Count codes of any shape: whole numbers in [0, K) of any dtype."""
         self.counts += np.bincount(codes.astype(np.int64).ravel(), minlength=len(self.counts))
 
     def summary(self) -> Dict[str, float]:

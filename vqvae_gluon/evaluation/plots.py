@@ -1,4 +1,4 @@
-"""Pictures of a training, under the seed's file names."""
+"""Plots of a training; reconstructions have the file names of the original project."""
 import io
 import tempfile
 from pathlib import Path
@@ -10,20 +10,20 @@ import numpy as np
 from ..errors import VQVAEError
 from ..files import write_bytes
 
-_INCH = 96  # pixels of an image that a picture shows as they are, next to frames and titles
-_MOST_INCHES = 4  # a side: eight images fill a wide screen
-_NO_CLOCK = {"Software": None}  # equal runs draw equal files
+_INCH = 96  # pixels of an image that fit into an inch unscaled, next to frames and titles
+_MOST_INCHES = 4  # per side: eight images fill a wide screen
+_NO_CLOCK = {"Software": None}  # equal runs write equal files
 
 
 def reconstruction_name(index: int, epoch: int, batch_size: int) -> str:
-    """Return the seed's file name for the ``index``-th picture of an epoch."""
+    """Return the original project's file name for the ``index``-th picture of an epoch."""
     return f"test_reconstruction_{index}_epoch{epoch}_batch_size{batch_size}.png"
 
 
 def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
-    """Draw rows of images, each a title and (N, C, H, W) uint8, all of one N.
+    """Draw rows of images, each a title and (N, C, H, W) uint8, with the same N in all rows.
 
-    An image has an inch a side, a larger one as much as its pixels need, up to four.
+    An image is one inch on a side; larger images get as much as their pixels need, up to four inches.
     """
     count, _, *sides = rows[0][1].shape
     inches = min(max(1, max(sides) / _INCH), _MOST_INCHES)
@@ -31,7 +31,7 @@ def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
     figure, axes = plt.subplots(len(rows), figsize=figsize, constrained_layout=True)
     for axis, (title, images) in zip(np.atleast_1d(axes), rows):
         framed = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=255)
-        line = np.concatenate(list(framed), axis=2)  # one picture a row: hundreds of axes are slow
+        line = np.concatenate(list(framed), axis=2)  # one picture per row: hundreds of axes are slow
         axis.imshow(line.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
         axis.axis("off")
         axis.set_title(title, loc="left", fontsize=9)
@@ -39,7 +39,7 @@ def draw_rows(path: Path, rows: Sequence[Tuple[str, np.ndarray]]) -> None:
 
 
 def draw_loss(path: Path, rows: Sequence[Dict[str, float]], best_epoch: int, metric: str, label: str) -> None:
-    """Draw a metric of the training and the validation split over the epochs; ``label`` says what it is."""
+    """Draw a metric of the training and the validation split over the epochs; ``label`` is the label of its axis."""
     from gluoncv.utils import TrainingHistory
 
     history = TrainingHistory(["training", "validation"])
@@ -51,7 +51,7 @@ def draw_loss(path: Path, rows: Sequence[Dict[str, float]], best_epoch: int, met
     axis.axvline(best_epoch, color="gray", linestyle=":", linewidth=1)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(True, which="both", alpha=0.3)
-    # gluoncv draws into the current figure and insists on writing it.
+    # gluoncv draws into the current figure and always writes it to a file.
     try:
         with tempfile.TemporaryDirectory() as folder:
             history.plot(y_lim=(0.9 * min(values), 1.1 * max(values)), save_path=str(Path(folder, "loss.png")))
@@ -63,8 +63,8 @@ def draw_loss(path: Path, rows: Sequence[Dict[str, float]], best_epoch: int, met
 def draw_curves(path: Path, curves: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -> None:
     """Draw training (dashed) and validation curves of several models.
 
-    ``curves``: label -> (training, validation), each a list over seeds of one value an epoch; lines are means over
-    the seeds, bands their range.
+    ``curves`` maps a label to (training, validation), each with a sequence of one value per epoch for every seed. Lines
+    are means over the seeds, bands their range.
     """
     figure, axis = plt.subplots(figsize=(9, 5.5), constrained_layout=True)
     for number, (label, splits) in enumerate(curves.items()):

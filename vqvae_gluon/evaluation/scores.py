@@ -1,4 +1,4 @@
-"""How strange images are to a model: the bits that its prior needs for their codes."""
+"""Score how unlikely a model finds images: by the bits that its prior needs for their codes."""
 import csv
 import io
 import os
@@ -13,16 +13,16 @@ from ..runtime import stop_if_asked
 
 
 class Score(NamedTuple):
-    """The ``bits`` of an ``image``, a path below the folder that was scored."""
+    """The ``bits`` of an ``image``, a path relative to the folder that was scored."""
 
     bits: float
     image: str
 
 
 def score_folder(sampler: Sampler, folder: File) -> List[Score]:
-    """Return the scores of all images below a folder, the strangest first, of equals by name.
+    """Return the scores of all images below a folder, the least likely first; ties are sorted by name.
 
-    Raises VQVAEError if there are none, or for one that cannot be read.
+    Raises VQVAEError if there are no images, or if one cannot be read.
     """
     if not os.path.isdir(folder):
         raise VQVAEError(f"{folder}: is no folder; give one of PNG, JPEG or BMP files")
@@ -39,7 +39,7 @@ def score_folder(sampler: Sampler, folder: File) -> List[Score]:
 
 
 def to_csv(scores: Sequence[Score]) -> str:
-    """Return scores as CSV text with the columns ``bits``, with four digits, and ``image``."""
+    """Return scores as CSV text with the columns ``bits``, with four decimals, and ``image``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Score._fields)

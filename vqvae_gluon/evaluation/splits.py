@@ -1,4 +1,4 @@
-"""Figures of an exported model over a whole split."""
+"""Metrics of an exported model over a whole split."""
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from .judge import Judge
 from .metrics import CodeCounts, psnr, ssim
 
 _SSIM_WINDOW = 11
-_JUDGED = (1, 28, 28)  # the judge's images
+_JUDGED = (1, 28, 28)  # the shape of the judge's images
 
 
 def evaluate_model(
@@ -33,14 +33,15 @@ def evaluate_model(
 ) -> Dict[str, Any]:
     """Measure a model on a whole split.
 
-    Returns ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over images, which
-    must be 11 x 11 at least), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
-    LeNet judge on originals and on reconstructions. ``data`` is a source of :func:`load_dataset`;
-    default: what the model's manifest names. ``background`` and ``classes``, if given, take the place of the recipe's;
-    ``memory`` is that of :func:`load_dataset`.
-    Where the model has a prior: ``bits_per_image``, minus log2 of the codes' likelihood without a class,
-    ``bits_per_pixel`` and, if all images have labels, ``bits_per_image_with_class``. Where the data have classes,
-    ``by_class`` has for each class of the split its number of ``images`` and all of these that are means over images.
+    ``data`` is a source of :func:`load_dataset`; default: the data that the model's manifest names. ``background`` and
+    ``classes``, if given, replace those of the recipe; ``memory`` is that of :func:`load_dataset`.
+
+    Returns ``split``, the number of ``images``, ``mse`` per pixel, ``psnr`` in dB (of that mean), ``ssim`` (mean over
+    images; only if they are at least 11 x 11), ``perplexity`` and ``codes_used``; for MNIST also the accuracy of the
+    LeNet judge on originals and on reconstructions. If the model has a prior, also ``bits_per_image``, minus log2 of
+    the likelihood of the codes without a class, ``bits_per_pixel`` and, if the prior has classes and all images have
+    labels, ``bits_per_image_with_class``. If the data have classes, ``by_class`` has, for each class of the split, its
+    number of ``images`` and the same metrics without ``perplexity`` and ``codes_used``.
 
     Raises VQVAEError for a missing or damaged model, prior, judge or data set, and for a class that the prior lacks.
     """
@@ -53,7 +54,7 @@ def evaluate_model(
 
 
 class Measured(NamedTuple):
-    """What a model makes of each image of a split: ``figures``, arrays (N,) by name, and ``codes``, how often each."""
+    """Metrics of each image of a split: ``figures``, arrays (N,) by name, and ``codes``, the counts of the codes."""
 
     split: Split
     figures: Dict[str, np.ndarray]
@@ -75,9 +76,9 @@ class Measured(NamedTuple):
 
 
 def measure_images(split: Split, model: Union[Predictor, Sampler]) -> Measured:
-    """Measure a predictor, or a sampler, whose prior tells bits as well, on each image of a split.
+    """Measure a predictor, or a sampler, whose prior adds bits to the metrics, on each image of a split.
 
-    The figures are those of :func:`evaluate_model` that are means over images. Raises VQVAEError for a class that the
+    The metrics are those of :func:`evaluate_model` that are means over images. Raises VQVAEError for a class that the
     prior lacks, or a missing or damaged judge.
     """
     sampler = model if isinstance(model, Sampler) else None
@@ -88,7 +89,7 @@ def measure_images(split: Split, model: Union[Predictor, Sampler]) -> Measured:
     judge = Judge(ctx=predictor.ctx) if names == DIGITS and predictor.image_shape == _JUDGED else None
     has_labels = bool(names) and labels.min() >= 0
     counts = CodeCounts(len(predictor.codebook))
-    parts: Dict[str, List[np.ndarray]] = defaultdict(list)  # of each figure, (n,) for each batch
+    parts: Dict[str, List[np.ndarray]] = defaultdict(list)  # metric -> (n,) for each batch
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
         for number, pixels in enumerate(batches(images, predictor.batch_size)):
             batch = slice(number * predictor.batch_size, number * predictor.batch_size + len(pixels))
@@ -113,7 +114,7 @@ def measure_images(split: Split, model: Union[Predictor, Sampler]) -> Measured:
 
 
 def _means(figures: Dict[str, np.ndarray], chosen: np.ndarray, pixels: int) -> Dict[str, Any]:
-    """Return how many images (N,) are chosen, and the mean of each figure (N,) over them, with what follows from it."""
+    """Return the number of ``chosen`` images, a mask (N,), and the means of all metrics and derived ones over them."""
     means: Dict[str, Any] = {"images": int(np.count_nonzero(chosen))}
     for name, values in figures.items():
         means[name] = float(values[chosen].mean(dtype=np.float64))
