@@ -1,1 +1,1 @@
-"""A run on one HTML page: figures, pictures, codebook, samples, and what is wrong."""
+"""A report of a run on one HTML page: metrics, images, codebook, samples, and hints at what is wrong."""

@@ -1,6 +1,6 @@
-"""Charts as SVG text inside a page: in its font and its colours, light or dark.
+"""Charts as SVG text inside a page, in the page's font and colours, light or dark.
 
-Equal numbers make equal text.
+Equal data make equal text.
 """
 import io
 import re
@@ -13,15 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-# What matplotlib draws in, and what the page has in its place.
+# The colours that matplotlib draws in, and those of the page that replace them.
 _TEXT, _GRID = "#010101", "#020202"
 _SERIES = ("#030303", "#040404", "#050505")
 _ON_PAGE = {_TEXT: "currentColor", _GRID: "var(--line)", "#030303": "var(--first)", "#040404": "var(--second)"}
 _ON_PAGE["#050505"] = "var(--third)"
 
-_SIZE = (4.7, 2.7)  # inches: about 340 points wide, so that on a phone letters have the size they are given
-_WIDE = 3.0  # the largest value by the least, where a logarithmic axis helps
-_FEW = 12  # points of a curve that are marked
+_SIZE = (4.7, 2.7)  # inches: about 340 points wide, so that text keeps its nominal size on a phone
+_WIDE = 3.0  # ratio of the largest to the smallest value above which a logarithmic axis helps
+_FEW = 12  # the points of a curve with fewer values than this are marked
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -45,7 +45,7 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 class Curve(NamedTuple):
-    """One value an epoch; ``series`` (0, 1, 2) chooses the colour."""
+    """A curve with one value per epoch; ``series`` (0, 1 or 2) chooses its colour."""
 
     label: str
     epochs: Sequence[float]
@@ -57,10 +57,10 @@ class Curve(NamedTuple):
 def draw_curves(
     name: str, about: str, curves: Sequence[Curve], log: bool = False, whole: bool = False, mark: Optional[float] = None
 ) -> str:
-    """Return a chart of curves over the epochs; ``name`` tells it from the page's other ones, ``about`` is read aloud.
+    """Return a chart of curves over the epochs.
 
-    ``log`` asks for a logarithmic axis, which it gets where the values span much; ``whole`` for one that begins at 0;
-    ``mark`` is an epoch to mark.
+    ``name`` must be unique in the page; ``about`` is the text for screen readers. ``log`` makes the axis logarithmic if
+    the values span a wide range; otherwise ``whole`` lets it begin at 0. ``mark`` is an epoch to mark.
     """
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axis = _empty()
@@ -89,7 +89,7 @@ def draw_curves(
 
 
 def draw_usage(name: str, about: str, shares: np.ndarray) -> str:
-    """Return a histogram of the shares (K,) of all codes that each code has, the most used first."""
+    """Return a chart of the ``shares`` (K,) of the codes in all uses, the most used first."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axis = _empty()
         heights = 100 * np.sort(shares)[::-1]
@@ -103,7 +103,7 @@ def draw_usage(name: str, about: str, shares: np.ndarray) -> str:
 
 
 def draw_histogram(name: str, about: str, values: np.ndarray, label: str) -> str:
-    """Return a histogram of figures (N,) of images; ``label`` says of what."""
+    """Return a histogram of the values (N,) of images; ``label`` is the label of their axis."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axis = _empty()
         heights, edges = np.histogram(values, bins=40)
@@ -120,16 +120,16 @@ def _empty() -> Tuple[Figure, Axes]:
 
 
 def _to_svg(figure: Figure, about: str) -> str:
-    """Return the figure as an <svg> element that takes the width it is given."""
+    """Return the figure as an <svg> element that scales to the width it is given."""
     content = io.StringIO()
     figure.savefig(content, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = content.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Its <style> would be the whole page's.
+    # A <style> element would apply to the whole page.
     svg = re.sub(r"(<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>)\s*", "", svg, flags=re.DOTALL)
     frame = re.findall(r'viewBox="[^"]*"', svg)[0]
     svg = f'<svg {frame} role="img" aria-label="{escape(about)}">' + svg[svg.index(">") + 1 :]
-    # Charts share a page: only names that something refers to stay, and those hold the chart's own.
+    # Charts share a page, so ids must be unique: only those that are referred to stay, and they depend on the name.
     svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if f"#{found[1]}" in svg else "", svg)
     for colour, on_page in _ON_PAGE.items():
         svg = svg.replace(colour, on_page)

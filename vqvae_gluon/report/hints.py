@@ -1,25 +1,25 @@
-"""What is wrong with a run, as far as its figures tell, and what to try."""
+"""Hints at what is wrong with a run, as far as its metrics show it, and at what to try."""
 import math
 from typing import List, NamedTuple
 
 from ..training.collapse import explain_collapse
 from .run import Row, Run
 
-_JUMP = 2.0  # from one epoch's validation error to the next one's
-_OVERFIT = 1.5  # validation error by training error, in the exported epoch
-_LEARNT = 0.98  # of the bits that codes take which say nothing of each other
+_JUMP = 2.0  # ratio of an epoch's validation error to that of the epoch before
+_OVERFIT = 1.5  # ratio of validation error to training error, in the exported epoch
+_LEARNT = 0.98  # share of the bits of independent codes below which a prior has learnt something
 _MORE = "What keeps a codebook alive is told in docs/training.md."
 
 
 class Hint(NamedTuple):
-    """What is wrong, in a ``title``, and a ``text`` that says why and what to try."""
+    """A ``title`` that says what is wrong, and a ``text`` that says why and what to try."""
 
     title: str
     text: str
 
 
 def find_hints(run: Run, vectors: int) -> List[Hint]:
-    """Return what is wrong with the training of a run, whose validation images have so many ``vectors``."""
+    """Return hints at problems in the training of a run; its validation images have ``vectors`` vectors in all."""
     last = run.rows[-1]
     collapse = _collapse(run, run.exported, vectors)
     later = "" if collapse else _collapse(run, last, vectors)
@@ -33,7 +33,7 @@ def find_hints(run: Run, vectors: int) -> List[Hint]:
 
 
 def prior_hints(run: Run, places: int) -> List[Hint]:
-    """Return what is wrong with the training of a run's prior, of so many codes an image."""
+    """Return hints at problems in the training of a run's prior; an image has ``places`` codes."""
     independent = places * math.log2(max(1.0, run.exported["validation_perplexity"]))
     bits = min((row["validation_bits_per_image"] for row in run.prior_rows), default=0.0)
     if bits < _LEARNT * independent:
@@ -50,7 +50,7 @@ def _collapse(run: Run, row: Row, vectors: int) -> str:
 
 
 def _jump(run: Run) -> List[Hint]:
-    """Return where the validation error leapt up; of several times, the worst one."""
+    """Return a hint at the epoch in which the validation error jumped most, if it jumped."""
     pairs = list(zip(run.rows, run.rows[1:]))
     before, after = max(pairs, key=lambda pair: _times(*pair), default=(run.rows[0], run.rows[0]))
     if _times(before, after) < _JUMP:

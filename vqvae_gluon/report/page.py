@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that holds all it shows, without scripts, and the same bytes for the same run."""
+"""The report of a run: one self-contained HTML file without scripts; the same run gives the same bytes."""
 import math
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ from .sections import (
     reconstructions,
 )
 
-_MOST = 100  # images of a kind
+_MOST = 100  # images of each kind, at most
 
 
 def write_report(
@@ -42,15 +42,15 @@ def write_report(
     memory: float = MEMORY,
     count: int = 8,
 ) -> int:
-    """Write the report of a run to an HTML file, whatever was there, and return how many bytes it has.
+    """Write the report of a run to an HTML file, which is overwritten if it exists, and return its size in bytes.
 
-    ``against`` is a run to compare with, on the same images; ``count`` how many images each part shows, at most 100.
-    ``data``, ``split``, ``background``, ``classes`` and ``memory`` are those of
+    ``against`` is a run to compare with, on the same images. ``count`` is the number of images of each kind to show,
+    from 1 to 100. ``data``, ``split``, ``background``, ``classes`` and ``memory`` are those of
     :func:`vqvae_gluon.evaluation.splits.evaluate_model`.
 
-    Raises VQVAEError for a run that is none or is damaged, for one to compare with whose images have another shape, for
-    data that are missing, have changed, or have no image in the split, for a count out of range, and for an output
-    whose name does not end in .html or that cannot be written.
+    Raises VQVAEError if a folder is not a run or is damaged, if the images of the two runs differ in shape, if the data
+    are missing, have changed or have no image in the split, for a count out of range, and for an output whose name does
+    not end in .html or .htm or that cannot be written.
     """
     _check_output(output)
     if not 1 <= count <= _MOST:
@@ -88,13 +88,13 @@ def write_report(
         prior=prior_of(subject, count),
         comparison=comparison_of(subject, other, count) if other else None,
     )
-    content = page.encode("utf-8", "replace")  # what names of files hold may be no text
+    content = page.encode("utf-8", "replace")  # file names may hold bytes that are not text
     write_bytes(output, content)
     return len(content)
 
 
 def _check_output(output: File) -> None:
-    """Raise VQVAEError, before anything is measured, for a file that could not be written, or is no report."""
+    """Raise VQVAEError, before anything is measured, if the output cannot be written or is not named like a report."""
     if not str(output).lower().endswith((".html", ".htm")):
         raise VQVAEError(f"{output}: a report is an HTML file; let its name end in .html")
     if os.path.isdir(output):

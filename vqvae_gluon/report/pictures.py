@@ -1,4 +1,4 @@
-"""Images and codebooks as a page shows them."""
+"""Images and codebooks in the form in which the page shows them."""
 import base64
 import struct
 import zlib
@@ -9,12 +9,12 @@ import numpy as np
 from ..data.image_format import PNG, chunk
 from ..deploy.predictor import Predictor
 
-_MAP = 100.0  # a side of the map of a codebook
-_UNUSED, _LEAST, _MOST = 0.7, 1.4, 4.0  # radii on it, of 64 rows or fewer
+_MAP = 100.0  # the side of the map of a codebook
+_UNUSED, _LEAST, _MOST = 0.7, 1.4, 4.0  # radii on the map, for up to 64 rows; they shrink with more
 
 
 class Dot(NamedTuple):
-    """A codebook row on the map: the place of its centre, and a radius."""
+    """A codebook row on the map: a dot with a centre and a radius."""
 
     x: float
     y: float
@@ -25,7 +25,7 @@ def png_uri(image: np.ndarray) -> str:
     """Return a (1 or 3, height, width) uint8 image as the URI of a compressed PNG file."""
     channels, height, width = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with the number of its filter
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter number, 0
     rows[:, 1:] = image.transpose(1, 2, 0).reshape(height, -1)
     body = zlib.compress(rows.tobytes(), 9)
     content = PNG + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
@@ -33,12 +33,12 @@ def png_uri(image: np.ndarray) -> str:
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the absolute difference of uint8 images of one shape, uint8."""
+    """Return the absolute difference, uint8, of two uint8 images of the same shape."""
     return np.maximum(first, second) - np.minimum(first, second)
 
 
 def decoded_patches(predictor: Predictor) -> Iterator[np.ndarray]:
-    """Yield for each code its pixels (C, p, q), float32 in [0, 1]: the middle of an image of that code alone."""
+    """Yield, for each code, the patch (C, p, q), float32 in [0, 1], in the middle of an image of only that code."""
     height, width = predictor.codes_shape
     rows = _pixels_of(height // 2, height, predictor.image_shape[1])
     columns = _pixels_of(width // 2, width, predictor.image_shape[2])
@@ -50,13 +50,14 @@ def decoded_patches(predictor: Predictor) -> Iterator[np.ndarray]:
 
 
 def map_rows(codebook: np.ndarray, shares: np.ndarray) -> Tuple[List[Dot], float]:
-    """Return a codebook (K, D) on a square map of side 100, and the share of its variance that the map shows.
+    """Place the rows of a codebook (K, D) on a square map of side 100; return them and the share of variance shown.
 
-    The axes are the first two principal components, in one scale; dots grow with the ``shares`` (K,) of all uses.
+    The axes are the first two principal components, in the same scale. Dots grow with ``shares`` (K,), the share of
+    each code in all uses.
     """
     rows = codebook.astype(np.float64) - codebook.mean(axis=0, dtype=np.float64)
     axes = np.linalg.svd(rows, full_matrices=False)[2][:2]
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]  # one of the two signs
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]  # the sign is arbitrary
     places = np.zeros((len(rows), 2))
     places[:, : len(axes)] = rows @ axes.T
     variance = np.square(rows).sum()
@@ -69,6 +70,6 @@ def map_rows(codebook: np.ndarray, shares: np.ndarray) -> Tuple[List[Dot], float
 
 
 def _pixels_of(place: int, places: int, pixels: int) -> slice:
-    """Return which of the pixels along a side belong to one of the places: at least one."""
+    """Return the pixels along a side that belong to one of the ``places`` codes along it: at least one."""
     start = place * pixels // places
     return slice(start, max(start + 1, (place + 1) * pixels // places))

@@ -1,4 +1,4 @@
-"""A trained run as it lies in its folder: settings, history, exported model."""
+"""Read a trained run from its folder: settings, history and exported model."""
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Union
 
@@ -18,9 +18,9 @@ Row = Dict[str, float]
 
 
 class Run(NamedTuple):
-    """A run: its ``name`` as it was given, its ``rows``, one an epoch, and the ``exported`` one of them.
+    """A run: its ``name`` as given, the ``rows`` of its history, one per epoch, and that of the ``exported`` epoch.
 
-    ``prior_rows`` are those of its prior's training, empty where there is none.
+    ``prior_rows`` are the rows of its prior's training; empty if there are none.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Run(NamedTuple):
     prior_rows: List[Row]
 
     def load(self, ctx: mx.Context = mx.cpu()) -> Union[Predictor, Sampler]:
-        """Return the model: a sampler where it has a prior; raise VQVAEError if it is damaged."""
+        """Return the model, as a sampler if it has a prior; raise VQVAEError if it is damaged."""
         return Sampler(self.folder.path, ctx) if self.folder.prior else Predictor(self.folder.path, ctx)
 
 
@@ -40,7 +40,7 @@ def read_run(name: Union[str, Path]) -> Run:
     """Read the run in a folder.
 
     Raises VQVAEError if the folder holds no exported model, if its manifest or metrics are missing or damaged, or if
-    the metrics are not those of the model.
+    the metrics lack the exported epoch.
     """
     folder = find_model(name)
     path = folder.manifest.parent

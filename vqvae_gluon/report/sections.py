@@ -1,4 +1,4 @@
-"""The parts of a report: what each shows of a run."""
+"""The parts of a report, and what each of them shows of a run."""
 import math
 import shlex
 from typing import Any, Dict, List, NamedTuple, Optional, Union
@@ -26,15 +26,15 @@ from .tables import (
     settings_table,
 )
 
-_PATCHES = 64  # codes that are shown without being asked for
+_PATCHES = 64  # codes that are shown without unfolding the rest
 _EXAMPLES = 4  # images whose codes are shown, at most
-_MOST_CLASSES = 20  # of which a sample each is drawn
-_WIDEST_NUMBERED = 16  # codes side by side that have room for their numbers
+_MOST_CLASSES = 20  # classes for which a sample is drawn, at most
+_WIDEST_NUMBERED = 16  # codes side by side that leave room for their numbers, at most
 _SEED = 0  # of the samples
 
 
 class Picture(NamedTuple):
-    """An image as a data URI, what is read aloud in its place, and a word to stand below it."""
+    """An image as a data URI, its text for screen readers, and a word to show below it."""
 
     uri: str
     alt: str
@@ -42,14 +42,14 @@ class Picture(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Pictures side by side and what is said of them."""
+    """Pictures side by side and their caption."""
 
     pictures: List[Picture]
     caption: str
 
 
 class Subject(NamedTuple):
-    """A run, its model, the name of the split on which it is judged, and what the model makes of its images."""
+    """A run, its model, the name of the split on which it is measured, and the metrics of the images of that split."""
 
     run: Run
     model: Union[Predictor, Sampler]
@@ -62,7 +62,7 @@ class Subject(NamedTuple):
         return predictor_of(self.model)
 
     def name(self, number: int) -> str:
-        """Return what an image is called: by its number in the split, from 0, and its class."""
+        """Return the name of an image: its number in the split, from 0, and its class if it has one."""
         _, labels, classes = self.measured.split
         if labels is None or not classes or labels[number] < 0:
             return f"{self.split} image {number}"
@@ -75,7 +75,7 @@ def predictor_of(model: Union[Predictor, Sampler]) -> Predictor:
 
 
 def about_run(subject: Subject, other: Optional[Subject]) -> Dict[str, Any]:
-    """Return the figures, the curves and the settings."""
+    """Return the tables and charts of a run: metrics, training history and settings."""
     run, summary = subject.run, subject.measured.summary()
     return {
         "key": key_figures(summary, len(subject.predictor.codebook)),
@@ -88,7 +88,7 @@ def about_run(subject: Subject, other: Optional[Subject]) -> Dict[str, Any]:
 
 
 def reconstructions(subject: Subject, count: int) -> Dict[str, List[Figure]]:
-    """Return the images with the least and the largest errors; no image is among both, unless there is but one."""
+    """Return the images with the smallest and the largest errors; none is in both lists, unless it is the only one."""
     errors = subject.measured.figures["mse"]
     count = min(count, max(1, len(errors) // 2))
     best, worst = np.argsort(errors, kind="stable")[:count], np.argsort(-errors, kind="stable")[:count]
@@ -111,7 +111,7 @@ def _reconstructed(subject: Subject, chosen: np.ndarray) -> List[Figure]:
 
 
 def codebook_of(subject: Subject) -> Dict[str, Any]:
-    """Return how often each code is used, a map of the rows, and what each code decodes to, the most used first."""
+    """Return the usage of each code, a map of the codebook rows, and the patch of each code, the most used first."""
     predictor, counts = subject.predictor, subject.measured.codes.counts
     shares = counts / counts.sum()
     dots, shown = map_rows(predictor.codebook, shares)
@@ -126,7 +126,7 @@ def codebook_of(subject: Subject) -> Dict[str, Any]:
     return {
         "colours": code_colours(predictor.codebook),
         "usage": draw_usage("usage", about, shares),
-        "dots": sorted(zip(range(len(dots)), dots, counts.tolist()), key=lambda it: -it[1].radius),  # the small on top
+        "dots": sorted(zip(range(len(dots)), dots, counts.tolist()), key=lambda it: -it[1].radius),  # small dots on top
         "frame": f"0 {top - 1:.2f} 100 {bottom - top + 2:.2f}",
         "shown": f"{100 * shown:.0f} %",
         "first": codes[:_PATCHES],
@@ -138,7 +138,7 @@ def codebook_of(subject: Subject) -> Dict[str, Any]:
 
 
 def codes_of(subject: Subject, count: int) -> List[Dict[str, Any]]:
-    """Return the codes of a few images, at even distances in the split, in which the classes come one by one."""
+    """Return the codes of a few images, evenly spaced in the split; if it has labels, it is sorted by class first."""
     images, labels, _ = subject.measured.split
     order = np.arange(len(images)) if labels is None else np.argsort(labels, kind="stable")
     chosen = order[np.unique(np.linspace(0, len(images) - 1, min(count, _EXAMPLES)).astype(int))]
@@ -161,7 +161,7 @@ def codes_of(subject: Subject, count: int) -> List[Dict[str, Any]]:
 
 
 def prior_of(subject: Subject, count: int) -> Optional[Dict[str, Any]]:
-    """Return the bits of images, the strangest and the likeliest of them, and samples; nothing without a prior."""
+    """Return the bits of images, the likeliest and the least likely images, and samples; None without a prior."""
     sampler, figures = subject.model, subject.measured.figures
     if not isinstance(sampler, Sampler):
         return None
@@ -209,7 +209,7 @@ def _samples(sampler: Sampler, count: int, label: Optional[str]) -> List[Picture
 
 
 def comparison_of(subject: Subject, other: Subject, count: int) -> Dict[str, Any]:
-    """Return the figures of two runs on the same images, and the images on which they differ most."""
+    """Return the metrics of two runs on the same images, and the images whose errors differ most."""
     own, theirs = subject.measured.figures["mse"], other.measured.figures["mse"]
     gain = theirs - own
     order = np.argsort(-gain, kind="stable")

@@ -1,4 +1,4 @@
-"""What a report says in numbers: tables, and the curves of a history."""
+"""The numbers of a report: tables, and the curves of a history."""
 import dataclasses
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -6,7 +6,7 @@ from ..recipes.autoencoder import Recipe
 from .charts import Curve, draw_curves
 from .run import Row, Run
 
-#: What a figure is called, and whether less (-1) or more (1) of it is better.
+#: The title of each metric, and whether lower (-1) or higher (1) is better; 0 if neither is.
 _FIGURES = {
     "images": ("Images", 0),
     "mse": ("MSE per pixel", -1),
@@ -23,7 +23,7 @@ _FIGURES = {
 
 
 class Table(NamedTuple):
-    """A caption, the titles of the columns, and rows whose first cell is their title."""
+    """A caption, the titles of the columns, and rows whose first cell is the title of the row."""
 
     caption: str
     head: List[str]
@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
 
 def key_figures(summary: Dict[str, Any], codes: int) -> List[Tuple[str, str]]:
-    """Return names and values of the figures that tell most."""
+    """Return the names and values of the most important metrics."""
     key = [("MSE per pixel", number(summary["mse"])), ("PSNR", f"{summary['psnr']:.1f} dB")]
     key += [("Perplexity", f"{summary['perplexity']:.1f}"), ("Codes used", f"{summary['codes_used']} of {codes}")]
     if "bits_per_image" in summary:
@@ -40,13 +40,13 @@ def key_figures(summary: Dict[str, Any], codes: int) -> List[Tuple[str, str]]:
 
 
 def figures_table(summary: Dict[str, Any]) -> Table:
-    """Return the figures of ``vqvae evaluate``."""
+    """Return a table of the metrics of ``vqvae evaluate``."""
     rows = [[title, number(summary[name])] for name, (title, _) in _FIGURES.items() if name in summary]
     return Table(f"Figures on the {summary['images']:,} images", ["figure", "value"], rows)
 
 
 def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
-    """Return the figures of two models on the same images, and which is better where that can be said."""
+    """Return a table of the metrics of two models on the same images; for some metrics it names the better model."""
     rows = []
     for name, (title, sign) in _FIGURES.items():
         values: List[Any] = [summary.get(name) for summary in (own, other)]
@@ -61,7 +61,7 @@ def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
 
 
 def classes_table(by_class: Dict[str, Dict[str, Any]]) -> Optional[Table]:
-    """Return the figures of each class, the one with the largest error first; nothing where there are no classes."""
+    """Return a table of the metrics of each class, the largest error first, or None if there are no classes."""
     if not by_class:
         return None
     names = [name for name in _FIGURES if name in next(iter(by_class.values()))]
@@ -72,7 +72,7 @@ def classes_table(by_class: Dict[str, Dict[str, Any]]) -> Optional[Table]:
 
 
 def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
-    """Return all metrics of all epochs; nothing where there are none."""
+    """Return a table of all metrics of all epochs, or None if there are no epochs."""
     if not rows:
         return None
     names = [name.replace("_", " ") for name in rows[0]]
@@ -80,7 +80,11 @@ def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
 
 
 def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
-    """Return two tables, of the settings that are not those of the recipe 'ema' or differ, and of the rest."""
+    """Return tables of the ``chosen`` settings, which differ from the recipe 'ema' or between runs, and of the rest.
+
+    The tables are ``chosen``, None if it would be empty, and ``rest``. ``texts`` has the EMADL texts of the recipe, as
+    sorted (name, text) pairs.
+    """
     usual = Recipe()
     chosen: List[List[str]] = []
     rest: List[List[str]] = []
@@ -102,7 +106,7 @@ def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
 
 
 def history_charts(run: Run, other: Optional[Run]) -> List[Tuple[str, str]]:
-    """Return charts of the training and what they show; of another run only what was validated."""
+    """Return charts of the training and their titles; of the other run, they show only the validation metrics."""
     shown = [
         ("mse", "MSE per pixel", True),
         ("perplexity", "Perplexity of the codes", False),
@@ -122,7 +126,7 @@ def history_charts(run: Run, other: Optional[Run]) -> List[Tuple[str, str]]:
 
 
 def prior_chart(run: Run) -> Optional[Tuple[str, str]]:
-    """Return a chart of the training of a run's prior and what it shows, or nothing."""
+    """Return a chart of the training of a run's prior and its title, or None if there is no history."""
     rows = run.prior_rows
     if not rows:
         return None
@@ -134,7 +138,10 @@ def prior_chart(run: Run) -> Optional[Tuple[str, str]]:
 
 
 def number(value: float) -> str:
-    """Return a number as it is read: whole ones with commas, others with four digits that count."""
+    """Return a number for display: with thousands separators if it is whole, else with four significant digits.
+
+    From 1,000 on, a number that is not whole has one decimal.
+    """
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
@@ -145,7 +152,7 @@ def _curve(rows: Sequence[Row], name: str, label: str, series: int, dashed: bool
 
 
 def _chart(name: str, title: str, curves: List[Curve], log: bool, exported: Optional[Row]) -> Tuple[str, str]:
-    """Return an SVG and its caption; who cannot see the curves is told where they begin and end."""
+    """Return an SVG and its title; its text for screen readers says where the curves begin and end."""
     told = [f"{curve.label} from {number(curve.values[0])} to {number(curve.values[-1])}" for curve in curves]
     about = f"{title} over {len(curves[0].values)} epochs: {'; '.join(told)}"
     mark = exported["epoch"] if exported else None
