@@ -1,1 +1,1 @@
-"""From the checkpoints of a training to exported files."""
+"""Export the checkpoints of a training to the files that Python and C++ load."""

@@ -1,6 +1,6 @@
-"""The loss graphs that EMADL's programs load beside each network.
+"""The loss graphs that EMADL's programs load with each network.
 
-Their inputs are ``data0``, ``data1`` and so on; batches come first in all of them. They have no parameters.
+Their inputs are ``data0``, ``data1`` and so on, each with the batch as its first axis. They have no parameters.
 """
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from ..training.loss import reconstruction_error
 
 
 def vqvae_loss(beta: float, kind: str = "mse", error_weight: float = 1.0) -> mx.sym.Symbol:
-    """Return EMADL's loss of a VQ-VAE: heads ``total`` (N,), the training's loss, and its term ``reconstruction`` (N,).
+    """Return EMADL's loss of a VQ-VAE: the heads ``total`` (N,), the training loss, and ``reconstruction`` (N,).
 
-    Inputs: prediction and label (N, ...) in [0, 1], commitment loss (N,), codebook loss (N,). ``beta``, ``kind``
-    ('mse' or 'bce') and ``error_weight``: see :class:`Recipe`. The term is a sum over an image, without its weight.
+    Inputs: prediction and label (N, ...) in [0, 1], commitment loss (N,), codebook loss (N,). ``reconstruction`` is the
+    reconstruction error, summed over an image and without its weight. ``beta``, ``kind`` ('mse' or 'bce') and
+    ``error_weight``: see :class:`Recipe`.
     """
-    with mx.name.NameManager():  # whose counts start anew, so that equal graphs have equal names
+    with mx.name.NameManager():  # restarts its counters, so that equal graphs have equal names
         prediction, label, commitment, codebook = (mx.sym.var(f"data{i}") for i in range(4))
         error = reconstruction_error(mx.sym, prediction, label, kind)
         reconstruction = mx.sym.sum(error, axis=0, exclude=True, name="reconstruction")
@@ -27,7 +28,7 @@ def vqvae_loss(beta: float, kind: str = "mse", error_weight: float = 1.0) -> mx.
 
 
 def judge_loss() -> mx.sym.Symbol:
-    """Return a classifier's loss: head ``loss`` (N,), minus the logarithm of the label's probability.
+    """Return a classifier's loss: the head ``loss`` (N,), minus the logarithm of the label's probability.
 
     Inputs: probabilities (N, K), labels (N,).
     """
@@ -44,4 +45,4 @@ def export_loss(path: Path, loss: mx.sym.Symbol) -> None:
     write_bytes(Path(f"{path}_loss-symbol.json"), loss.tojson().encode())
     parameters = Path(f"{path}_loss-0000.params")
     mx.nd.save(str(parameters), [])
-    load_arrays(parameters)  # MXNet does not say when a disk is full
+    load_arrays(parameters)  # MXNet does not report a full disk

@@ -1,4 +1,4 @@
-"""From networks to the files that Python and C++ load: graphs with named heads, and their parameters."""
+"""Export networks to the files that Python and C++ load: graphs with named heads, and their parameters."""
 import json
 import shutil
 from pathlib import Path
@@ -20,9 +20,10 @@ from .loss import export_loss
 def export_model(model: VQVAE, folder: Path, epoch: int = 0) -> None:
     """Write a model on the CPU as EMADL's files, under the number of an epoch.
 
-    ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (see :class:`EncodingNetwork`), the codebook
-    alone as ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (see :class:`DecodingNetwork`). The
-    inputs are called ``data``. The model's layers take their plain form from now on.
+    These are ``vqvae.Encoder/model_0-symbol.json`` and ``model_0-<epoch>.params`` (see :class:`EncodingNetwork`), the
+    codebook alone as ``model_0-vectorquantize0-<epoch>.params``, and ``vqvae.Decoder/...`` (see
+    :class:`DecodingNetwork`); the folders are named after the model's components. The inputs are called ``data``. The
+    model's layers are switched to their plain form and stay in it.
     """
     model.apply(_use_plain_form)
     depth = model.quantizer.embedding_dim
@@ -43,8 +44,8 @@ def export_network(path: Path, network: HybridBlock, shape: Tuple[int, int, int]
     symbol_file, parameter_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
     symbol, parameters = fold_constants(mx.sym.load(str(symbol_file)), load_arrays(parameter_file), shape)
     symbol = name_heads(symbol)
-    # The graph takes any batch size and, being convolutional, would take any image size: the
-    # size it was trained for must be written down for whoever loads it. 0 stands for any.
+    # The graph accepts any batch size and, being convolutional, any image size. The size that
+    # it was trained for is recorded for programs that load it; 0 stands for any.
     symbol.get_internals()["data"]._set_attr(__shape__=str((0, *shape)))
     symbol.save(str(symbol_file))
     mx.nd.save(str(parameter_file), parameters)
@@ -55,8 +56,8 @@ def fold_constants(
 ) -> Tuple[mx.sym.Symbol, Parameters]:
     """Return a graph whose operators all depend on ``data`` (N, *shape), and its ``arg:``/``aux:`` parameters.
 
-    What was computed from parameters alone, in every prediction anew, becomes a parameter under the operator's name:
-    the same bits with fewer operators.
+    Values that every prediction would compute again from parameters alone become parameters, named after their
+    operators. The results are the same, bit for bit, with fewer operators.
     """
     graph = json.loads(symbol.tojson())
     nodes: List[Dict[str, Any]] = graph["nodes"]
@@ -80,7 +81,7 @@ def fold_constants(
 
 
 def name_heads(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Return a graph in which each head that was a copy is gone, and its operator bears its name."""
+    """Return a graph in which a head that is a copy is replaced by the copied operator, which takes the head's name."""
     graph = json.loads(symbol.tojson())
     nodes = graph["nodes"]
     for head in graph["heads"]:
@@ -93,14 +94,14 @@ def name_heads(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
 
 
 def select_epoch(part: Path, epoch: int, loss: mx.sym.Symbol) -> None:
-    """Make an epoch that :func:`export_model` wrote to the folder ``part`` the newest, and write its loss beside it."""
+    """Make an epoch that :func:`export_model` wrote the newest of the folder ``part``, and write its loss beside it."""
     shutil.copyfile(part / "model_0-symbol.json", part / f"{NEWEST}-symbol.json")
     shutil.copyfile(part / f"model_0-{epoch:04d}.params", part / f"{NEWEST}-0000.params")
     export_loss(part / NEWEST, loss)
 
 
 def copy_network(source: Path, target: Path) -> None:
-    """Copy a network and its loss from the paths that begin with ``source`` to those that begin with ``target``."""
+    """Copy the files of a network and its loss, from paths that begin with ``source`` to ones with ``target``."""
     target.parent.mkdir(exist_ok=True)
     for ending in ("-symbol.json", "-0000.params", "_loss-symbol.json", "_loss-0000.params"):
         shutil.copyfile(f"{source}{ending}", f"{target}{ending}")

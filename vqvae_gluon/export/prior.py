@@ -1,4 +1,4 @@
-"""From the checkpoints of a prior to the files that Python and C++ load."""
+"""Export the checkpoints of a prior to the files that Python and C++ load."""
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,9 +22,9 @@ from ..training.prior import PRIOR, without_moved
 from .network import name_heads
 from .run import add_files, best_and_last, describe_training, to_json
 
-#: Where a run keeps the training of its prior.
+#: The subfolder of a run in which its prior is trained.
 FOLDER = "prior"
-#: The shapes and the attributes of a graph's inputs by name.
+#: The shape and the attributes of each input of a graph, by name.
 Inputs = Dict[str, Tuple[Tuple[int, ...], Dict[str, str]]]
 
 
@@ -32,11 +32,11 @@ def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
     """Export the best epoch of ``<run>/prior`` beside the run's encoder, and return the run's manifest.
 
     ``model/<package>.Prior/`` then holds the graph of all places as ``model_0_newest-symbol.json`` (codes ``data`` (N,
-    h, w) and classes ``label`` (N,) -> ``logits`` (N, h * w, K)), that of one place as
-    ``model_0_newest_step-symbol.json`` (see :class:`PriorStep`) and the parameters of both. The manifest names them,
-    and under ``prior`` how they came to be. ``dataset`` is what the prior was trained on.
+    h, w) and classes ``label`` (N,) -> ``logits`` (N, h * w, K)), the graph of one place as
+    ``model_0_newest_step-symbol.json`` (see :class:`PriorStep`) and the parameters of both. The manifest lists these
+    files and describes the training under ``prior``. ``dataset`` is the data that the prior was trained on.
 
-    Raises VQVAEError if there is no such training, or none on these data.
+    Raises VQVAEError if there is no such training, if it used other data, or if the files cannot be written.
     """
     folder, training = find_model(run), run / FOLDER
     best, last = best_and_last(training, PRIOR)
@@ -60,7 +60,7 @@ def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
 
 
 def find_prior_export(run: Path, dataset: CodesDataset) -> Optional[Dict[str, Any]]:
-    """Return the manifest of a run whose prior's export is whole and that of its checkpoints, or nothing."""
+    """Return the manifest of a run if the export of its prior is complete and matches the checkpoints, else None."""
     folder = find_model(run)
     best, last = best_and_last(run / FOLDER, PRIOR)
     manifest = _manifest(folder, best, last, dataset)
@@ -77,9 +77,10 @@ def restore_prior(checkpoint: Checkpoint, dataset: CodesDataset, path: Path) -> 
 
 
 def exported_weights(model: str) -> Dict[str, np.ndarray]:
-    """Return the parameters by name of the prior in a run or model folder, as they were before they were exported.
+    """Return the parameters, by name, of the prior in a run or model folder, in the form they have in training.
 
-    Raises VQVAEError if there is none, or a damaged one.
+    The scales that were folded into them are taken out again, within rounding. Raises VQVAEError if there is no prior,
+    or if it is damaged.
     """
     size, folder = Sampler(model).size, find_model(model)
     arrays = folder.load(folder.prior, STEP, step_inputs).arrays.items()
@@ -95,7 +96,7 @@ def _manifest(folder: ModelFolder, best: Checkpoint, last: Checkpoint, dataset: 
 
 
 def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
-    """Write both graphs of a prior, their parameters, and what says which codes and classes it knows."""
+    """Write both graphs of a prior, with its codebook and classes as attributes, and their parameters."""
     size = prior.size
     fold_scales(prior)
     marks = {"__codebook__": dataset.codebook}
@@ -106,7 +107,7 @@ def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
     step["before"][1].update(marks)
     step["label"][1].update(classes)
     for file, network, inputs in ((SYMBOL, PriorNetwork(prior), whole), (STEP, PriorStep(prior), step)):
-        with mx.name.NameManager():  # whose counts start anew, so that equal graphs have equal names
+        with mx.name.NameManager():  # restarts its counters, so that equal graphs have equal names
             variables = [
                 mx.sym.var(name, shape=shape, dtype="float32", attr=attributes)
                 for name, (shape, attributes) in inputs.items()
@@ -116,4 +117,4 @@ def _write_graphs(prior: Prior, folder: Path, dataset: CodesDataset) -> None:
         write_bytes(folder / file, name_heads(symbol).tojson().encode())
     parameters = {f"arg:{name}": parameter.data() for name, parameter in prior.collect_params().items()}
     mx.nd.save(str(folder / PARAMETERS), parameters)
-    load_arrays(folder / PARAMETERS)  # MXNet does not say when a disk is full
+    load_arrays(folder / PARAMETERS)  # MXNet does not report a full disk

@@ -1,4 +1,4 @@
-"""From a run's checkpoints to the files that Python and C++ load."""
+"""Export the checkpoints of a run to the files that Python and C++ load."""
 import json
 import platform
 import re
@@ -29,12 +29,12 @@ from .network import copy_network, export_model, select_epoch
 def export_run(folder: Union[str, Path], prefix: str = NEWEST) -> Dict[str, Any]:
     """Export a run's best and last epoch to ``<folder>/model`` and return its manifest.
 
-    The epoch with the lowest validation reconstruction error becomes ``model_0_newest``, and that under ``prefix``
-    too. Where the run's data are the judge's, the judge is put beside the model. An earlier export is replaced
-    once the new one is whole.
+    The epoch with the lowest validation reconstruction error is also written as ``model_0_newest`` and under
+    ``prefix``. If the run's data are those that the judge was trained on, the judge is copied next to the model. An
+    earlier export is replaced once the new one is complete.
 
-    Raises VQVAEError for a prefix that no file name can start with or that other files have, if the folder holds no
-    checkpoint or a damaged one, or cannot be written to.
+    Raises VQVAEError for a prefix that cannot begin a file name or that other files use, if the folder holds no
+    checkpoint or a damaged one, or if it cannot be written to.
     """
     _check_prefix(prefix)
     folder = Path(folder)
@@ -51,7 +51,7 @@ def export_run(folder: Union[str, Path], prefix: str = NEWEST) -> Dict[str, Any]
             components = models[best.epoch].components
             for name in components:
                 select_epoch(staged / name, best.epoch, loss)
-                ModelFolder(staged, *components).load(name)  # MXNet does not say when a disk is full
+                ModelFolder(staged, *components).load(name)  # MXNet does not report a full disk
             if is_judged:
                 copy_network(judge_folder() / NEWEST, staged / judge_part(components.encoder) / NEWEST)
             if prefix != NEWEST:
@@ -61,7 +61,7 @@ def export_run(folder: Union[str, Path], prefix: str = NEWEST) -> Dict[str, Any]
             manifest = _manifest(best, last, staged, components, prior)
             shutil.rmtree(folder / "model", ignore_errors=True)
             staged.rename(folder / "model")
-    except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv hides MXNet's RuntimeError in another one
+    except (OSError, RuntimeError, VQVAEError) as error:  # gluoncv wraps MXNet's RuntimeError in another one
         reason = getattr(error, "strerror", None) or "MXNet could not save the model"
         raise VQVAEError(f"{folder}: cannot be written ({reason})") from None
     write_bytes(folder / "manifest.json", to_json(manifest))
@@ -69,7 +69,7 @@ def export_run(folder: Union[str, Path], prefix: str = NEWEST) -> Dict[str, Any]
 
 
 def find_export(folder: Path) -> Optional[Dict[str, Any]]:
-    """Return the manifest of a run whose export is whole and that of its checkpoints, or nothing."""
+    """Return the manifest of a run if its export is complete and matches the checkpoints, else None."""
     best, last = best_and_last(folder, AUTOENCODER)
     components = get_model(best.recipe.model, **best.recipe.model_settings()).components
     path = folder / "manifest.json"
@@ -87,7 +87,7 @@ def _check_prefix(prefix: str) -> None:
 
 
 def best_and_last(folder: Path, kind: Kind) -> Tuple[Checkpoint, Checkpoint]:
-    """Return the best and the last checkpoint of a training; raise VQVAEError if there is none, or a damaged one."""
+    """Return the best and the last checkpoint of a training; raise VQVAEError if there is none or one is damaged."""
     epochs = list_checkpoints(folder)
     if not epochs:
         raise VQVAEError(f"{folder}: holds no checkpoint; give the folder of a vqvae train run")
@@ -99,7 +99,7 @@ def best_and_last(folder: Path, kind: Kind) -> Tuple[Checkpoint, Checkpoint]:
 
 
 def _known_prior(path: Path) -> Optional[Dict[str, Any]]:
-    """Return what a manifest says of a prior, or nothing; one that is damaged says nothing, and is written anew."""
+    """Return what a manifest says of a prior, or None; also None if the manifest is damaged, as it is written again."""
     try:
         prior = read_manifest(path).get("prior")
     except VQVAEError:
@@ -108,24 +108,24 @@ def _known_prior(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def to_json(manifest: Dict[str, Any]) -> bytes:
-    """Return a manifest as it is written."""
+    """Return the bytes of a manifest file."""
     return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
 def describe_training(best: Checkpoint, last: Checkpoint) -> Dict[str, Any]:
-    """Return what a manifest says of the training whose best epoch is exported."""
+    """Return what a manifest says of a training, given its best and last checkpoints."""
     return {
         "epoch": best.epoch,
         "metrics": best.rows[best.epoch],
         "last_epoch": last.epoch,
         "last_metrics": last.rows[last.epoch],
-        "recipe": json.loads(last.recipe.to_json()),  # of a training that was made longer, the newest
+        "recipe": json.loads(last.recipe.to_json()),  # the newest: a resumed training may have more epochs
         "data_fingerprint": best.data_fingerprint,
     }
 
 
 def _keep_prior(folder: Path, staged: Path, components: ComponentNames, model: VQVAE) -> Optional[Dict[str, Any]]:
-    """Copy the prior of an earlier export of the same codebook, if any, and return what the manifest says of it."""
+    """Copy the prior of an earlier export with the same codebook, if any; return what the manifest says of it."""
     part = prior_part(components.encoder)
     prior = _known_prior(folder / "manifest.json")
     digest = codebook_digest(model.quantizer.embeddings.data().asnumpy())
@@ -160,7 +160,7 @@ def _manifest(
 
 
 def add_files(manifest: Dict[str, Any], model: Path, prior: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """Return a manifest with the SHA-256 of each file in a model's folder and, if given, what is said of its prior."""
+    """Return a manifest with the SHA-256 of each file in a model's folder and, if given, the entry of its prior."""
     files = sorted(path for path in model.rglob("*") if path.is_file())
     manifest = {**manifest, "files": {path.relative_to(model.parent).as_posix(): sha256(path) for path in files}}
     if prior:
