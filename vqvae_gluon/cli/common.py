@@ -205,7 +205,7 @@ def predictor(options: argparse.Namespace) -> "Predictor":
 
 
 def read_tensor(model: "Predictor", options: argparse.Namespace) -> "np.ndarray":
-    """Return the image as it enters the encoder; print or write it first if the flags ask for that."""
+    """Return the encoder's input; ``--explain`` prints its shape, range and checksum, ``--dump-input`` writes it."""
     with quiet_libraries():
         tensor = model.to_tensor(options.image)
     if options.explain:

@@ -1,4 +1,4 @@
-"""``vqvae decode``: from codes to images."""
+"""``vqvae decode``: decode images from codes."""
 import argparse
 
 from .common import MODEL_HELP, predictor, print_text, write_image

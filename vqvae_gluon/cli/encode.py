@@ -1,4 +1,4 @@
-"""``vqvae encode``: from images to codes."""
+"""``vqvae encode``: encode images into codes."""
 import argparse
 from pathlib import Path
 from typing import Tuple

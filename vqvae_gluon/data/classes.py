@@ -30,7 +30,7 @@ class Classes(NamedTuple):
     fault: str = ""
 
     def dataset(self, classes: str, streams: Sequence[Stream], memory: float) -> Dataset:
-        """Return each split's images and :meth:`labels`; up to ``memory`` GiB of images are kept in memory."""
+        """Return all splits with their :meth:`labels`; images of at most ``memory`` GiB in all are kept in memory."""
         names, labels = self.labels(classes)
         return Dataset(*(Split(images, label, names) for images, label in zip(hold(streams, memory), labels)))
 

@@ -15,7 +15,7 @@ class CodesSplit(NamedTuple):
 
 
 class CodesDataset(NamedTuple):
-    """The codes of the training and the validation split; there is no test split, so none is learnt from by mistake.
+    """The codes of the training and the validation split; there is no test split that could be learnt from by mistake.
 
     ``classes`` are the names of the C classes. ``codebook`` is the SHA-256 of the codebook that the codes index.
     ``moved`` has, for each shift of the training images, the codes (N, h, w) of the shifted images.

@@ -165,7 +165,7 @@ def _compare_images(
 
 
 class _Likeness:
-    """Measures how close a choice between codes was, by the scores from which the encoder takes the largest.
+    """Measures how close a choice between codes was, by their scores, of which the encoder takes the largest.
 
     The score of a codebook row is minus half its squared distance from the encoder's output, plus a term that all rows
     share.

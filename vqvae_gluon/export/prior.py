@@ -36,7 +36,7 @@ def export_prior(run: Path, dataset: CodesDataset) -> Dict[str, Any]:
     ``model_0_newest_step-symbol.json`` (see :class:`PriorStep`) and the parameters of both. The manifest lists these
     files and describes the training under ``prior``. ``dataset`` is the data that the prior was trained on.
 
-    Raises VQVAEError if there is no such training, if it used other data, or if the files cannot be written.
+    Raises VQVAEError if there is no such training, if it used other data or codes, or if the files cannot be written.
     """
     folder, training = find_model(run), run / FOLDER
     best, last = best_and_last(training, PRIOR)

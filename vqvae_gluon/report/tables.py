@@ -80,10 +80,10 @@ def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
 
 
 def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
-    """Return tables of the ``chosen`` settings, which differ from the recipe 'ema' or between runs, and of the rest.
+    """Return tables of the settings that differ from the recipe 'ema' or between the runs, and of the others.
 
-    The tables are ``chosen``, None if it would be empty, and ``rest``. ``texts`` has the EMADL texts of the recipe, as
-    sorted (name, text) pairs.
+    The former is ``chosen``, None if no setting differs, the latter ``rest``. ``texts`` has the EMADL texts of the
+    recipe, as sorted (name, text) pairs.
     """
     usual = Recipe()
     chosen: List[List[str]] = []
