@@ -1,18 +1,19 @@
 #pragma once
 
 /// @file
-/// A trained VQ-VAE, from the files that `vqvae train` exports: images to codes, codes to images.
+/// A trained VQ-VAE, loaded from the files that `vqvae train` exports: encodes images and decodes codes.
 ///
 ///     int main() {
-///       vqvae::compute_in_this_thread();   // where one thread uses MXNet; see threads.hpp
+///       vqvae::compute_in_this_thread();   // if only one thread uses MXNet; see threads.hpp
 ///       vqvae::Codec codec("pre-trained");
 ///       const vqvae::Image image = codec.read_image("digit.png");
-///       const vqvae::Codes codes = codec.encode(image);              // 49 of them, each in [0, 64)
+///       const vqvae::Codes codes = codec.encode(image);              // 49 codes, each in [0, 64)
 ///       vqvae::write_png("reconstruction.png", codec.decode(codes));
 ///     }
 ///
-/// Threads: one at a time may use a codec, and each thread may have its own (BatchCodec does this for you). Lifetime: a
-/// codec must end before main does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
+/// Threads: only one thread at a time may use a codec; each thread may have its own (BatchCodec does this for you).
+/// Lifetime: a codec must be destroyed before main returns, because MXNet does not outlive main. Errors are thrown as
+/// vqvae::Error.
 
 #include <algorithm>
 #include <cmath>
@@ -40,12 +41,12 @@
 
 namespace vqvae {
 
-/// The codes of an image, row by row: numbers of rows of the codebook.
+/// The codes of an image, row by row. A code is the index of a codebook row.
 using Codes = std::vector<int>;
 
 namespace detail {
 
-/// Return the bytes of floats, as they lie in memory.
+/// Return the bytes of floats as stored in memory.
 inline std::string to_bytes(const std::vector<float>& values) {
   std::string bytes(values.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());
@@ -58,8 +59,8 @@ inline std::string printable(std::string text) {
   return text;
 }
 
-/// Return the row of the greatest of `rows` scores at each of `places` places, of scores[row][place]: of equals, the
-/// first, and of all, the first that is not a number, as MXNet's argmax.
+/// Return, for each of `places` places, the row with the greatest scores[row][place] among `rows` rows. As in MXNet's
+/// argmax, the first of equal scores wins, and the first NaN wins over every number.
 inline Codes argmax(const float* scores, unsigned rows, std::size_t places) {
   std::vector<float> most(scores, scores + places);
   Codes codes(places);
@@ -76,14 +77,14 @@ inline Codes argmax(const float* scores, unsigned rows, std::size_t places) {
 
 }  // namespace detail
 
-/// Encodes, decodes and reconstructs up to `batch_size` images at a time on the CPU.
+/// Encodes, decodes and reconstructs images on the CPU, up to `batch_size` at a time.
 ///
-/// Shapes are read from the files; results do not depend on the batch size. Move-only. One that was moved from throws
-/// Error when it is used; moving one to itself changes nothing.
+/// Shapes are read from the files. Results do not depend on the batch size. Move-only: using a moved-from codec throws
+/// Error, and self-move changes nothing.
 class Codec {
  public:
-  /// Throws Error for missing or damaged files, for files that the run's manifest contradicts, and for parameters that
-  /// do not fit their graph.
+  /// Throws Error for missing or damaged files, files that do not match the run's manifest, and parameters that do not
+  /// fit their graph.
   explicit Codec(const std::filesystem::path& folder, unsigned batch_size = 1)
       : Codec(folder, batch_size, detail::next_device()) {}
 
@@ -91,20 +92,20 @@ class Codec {
   const Shape& image_shape() const { return state().image_shape; }
   /// (height, width) of an image's codes.
   const Shape& codes_shape() const { return state().codes_shape; }
-  /// How many images are computed at a time.
+  /// The largest number of images computed at a time.
   unsigned batch_size() const { return state().batch_size; }
   /// K: codes are in [0, K).
   unsigned num_embeddings() const { return state().codebook.shape[0]; }
 
-  /// The SHA-256 of the codebook, float32: what codes share with the model that decodes them.
+  /// The SHA-256 of the codebook (float32), which identifies the model that a set of codes belongs to.
   std::string codebook_digest() const { return detail::sha256(detail::to_bytes(state().codebook.values)); }
 
-  /// Read an image file in the shape of the model, see vqvae::read_image.
+  /// Read an image file in the model's image shape; see vqvae::read_image.
   Image read_image(const std::filesystem::path& file, bool strict = false, const std::string& background = "") const {
     return vqvae::read_image(file, image_shape()[0], image_shape()[1], image_shape()[2], strict, background);
   }
 
-  /// Return what enters the encoder: byte / 255 in channel, row, column order. Throws Error for another shape.
+  /// Return the encoder's input: byte / 255 in channel, row, column order. Throws Error for an image of another shape.
   std::vector<float> to_tensor(const Image& image) const {
     std::vector<float> tensor(volume(image_shape()));
     write_tensor(image, tensor.data());
@@ -114,7 +115,7 @@ class Codec {
   /// Return the codes of one image.
   Codes encode(const Image& image) { return encode(std::vector<Image>{image}).front(); }
 
-  /// Return the image of one image's codes.
+  /// Return the image decoded from one image's codes.
   Image decode(const Codes& codes) { return decode(std::vector<Codes>{codes}).front(); }
 
   /// Return the codes of each image. Throws Error for an image of another shape.
@@ -137,7 +138,7 @@ class Codec {
     return result;
   }
 
-  /// Return the image of each element's codes. Throws Error for a wrong count or a code out of range.
+  /// Return the image decoded from each element. Throws Error for a wrong number of codes or a code out of range.
   std::vector<Image> decode(const std::vector<Codes>& codes) {
     State& model = state();
     std::vector<Image> result;
@@ -171,7 +172,7 @@ class Codec {
  private:
   struct State {
     unsigned batch_size;
-    bool gives_scores;  // or else the encoder gives codes
+    bool gives_scores;  // otherwise the encoder outputs codes
     Shape image_shape, codes_shape;
     ArrayList::Array codebook;
     Executor encoder, decoder;
@@ -179,7 +180,7 @@ class Codec {
 
   friend class BatchCodec;
 
-  /// On a device of MXNet.
+  /// Computes on the given MXNet device.
   Codec(const std::filesystem::path& folder, unsigned batch_size, unsigned device)
       : Codec(find_model(folder), checked(batch_size), device) {}
 
@@ -241,8 +242,8 @@ class Codec {
   }
 
   static char to_byte(float value) {
-    // Half to even, as NumPy's rint: float32 has no fractions from 2^23 to 2^24, so adding 2^23 rounds. Unlike
-    // std::nearbyint, compilers make it run on several pixels at a time.
+    // Rounds half to even, as NumPy's rint: float32 has no fractions from 2^23 to 2^24, so adding 2^23 rounds. Unlike
+    // std::nearbyint, compilers vectorise it.
     constexpr float no_fractions = 8388608.0F;
     const float rounded = std::clamp(value, 0.0F, 1.0F) * 255.0F + no_fractions;
     return static_cast<char>(static_cast<int>(rounded - no_fractions));
@@ -272,7 +273,7 @@ class Codec {
   std::unique_ptr<State> state_;
 };
 
-/// Return three lines on a tensor of a shape: shape, range and CRC-32 of its bytes. Python's `vqvae encode
+/// Return three lines that describe a tensor: its shape, its range and the CRC-32 of its bytes. Python's `vqvae encode
 /// --explain` prints the same.
 inline std::string explain(const std::vector<float>& tensor, const Shape& shape) {
   const auto [low, high] = std::minmax_element(tensor.begin(), tensor.end());
@@ -282,7 +283,7 @@ inline std::string explain(const std::vector<float>& tensor, const Shape& shape)
   return "input shape: " + to_string(shape) + " float32\ninput range: " + range + "\ninput CRC-32: " + checksum + "\n";
 }
 
-/// Return codes as lines of `width` integers.
+/// Format codes as lines of `width` integers.
 inline std::string format_codes(const Codes& codes, unsigned width) {
   std::string text;
   for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -291,8 +292,8 @@ inline std::string format_codes(const Codes& codes, unsigned width) {
   return text;
 }
 
-/// Read format_codes(); `name` stands for the source in errors. Throws Error for anything but
-/// as many whole numbers in [0, K) as the model takes.
+/// Parse the output of format_codes(); error messages call the source `name`. Throws Error for anything but
+/// exactly as many integers in [0, K) as the model takes.
 inline Codes parse_codes(const std::string& name, const std::string& text, const Codec& codec) {
   Codes codes;
   std::istringstream words(text);

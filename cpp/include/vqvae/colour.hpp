@@ -1,7 +1,7 @@
 #pragma once
 
 /// @file
-/// Colours as texts: `vqvae::parse_background("#ff8000")` is {255, 128, 0}. Plain values, for any thread.
+/// Colours given as text: `vqvae::parse_background("#ff8000")` is {255, 128, 0}. Plain values, usable from any thread.
 
 #include <array>
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace vqvae {
 /// Red, green and blue.
 using Colour = std::array<unsigned char, 3>;
 
-/// Return the colour that a text is, "black", "white" or "#rrggbb", or none for an empty one.
+/// Parse a colour, "black", "white" or "#rrggbb"; return nothing for an empty text.
 /// Throws Error for any other text.
 inline std::optional<Colour> parse_background(const std::string& text) {
   if (text.empty()) return std::nullopt;

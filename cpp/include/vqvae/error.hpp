@@ -1,7 +1,7 @@
 #pragma once
 
 /// @file
-/// The one type of error.
+/// The exception type of the library.
 ///
 ///     try {
 ///       vqvae::Codec codec("no/model");
@@ -9,14 +9,14 @@
 ///       std::cerr << error.what() << "\n";    // no/model: holds no exported model (...)
 ///     }
 ///
-/// Lack of memory is std::bad_alloc.
+/// Running out of memory throws std::bad_alloc.
 
 #include <stdexcept>
 #include <string>
 
 namespace vqvae {
 
-/// A wrong input or file. The message is one sentence: what was given, what was expected, what to do.
+/// A wrong input or file. The message is one sentence that says what was given, what was expected and what to do.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

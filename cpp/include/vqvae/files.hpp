@@ -1,11 +1,12 @@
 #pragma once
 
 /// @file
-/// Whole files: read with a limit for what has no end, written whole or not at all.
+/// Whole files: reading is limited for pipes and devices, which may have no end; writing is all or nothing.
 ///
 ///     vqvae::write_file("codes.txt", vqvae::read_file("/dev/stdin"));
 ///
-/// Threads: any thread may call these at any time; but write_file reads the process's umask by setting it for a moment.
+/// Threads: any thread may call these functions at any time, but write_file briefly changes the process's umask in
+/// order to read it.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -24,10 +25,11 @@ namespace vqvae {
 
 namespace detail {
 
-/// Return what an error number means; a descriptor that is no longer one belonged to a standard stream.
+/// Return what an error number means. EBADF is reported as closed: only a standard stream's descriptor can be invalid.
 inline std::string reason(int error) { return error == EBADF ? "it is closed" : std::strerror(error); }
 
-/// Read what is left behind a descriptor; return what went wrong, or nothing. A pipe or a device may have no end.
+/// Read a descriptor to its end; return what went wrong, or an empty text. Limited for pipes and devices, which may
+/// have no end.
 inline std::string read_all(int descriptor, std::string& content) {
   constexpr std::size_t longest = std::size_t{1} << 28U;
   struct stat status{};
@@ -81,16 +83,16 @@ inline bool write_all(int descriptor, const std::string& content) {
 
 }  // namespace detail
 
-/// Write a whole file or, on failure, leave what was there; throw Error if it cannot be written.
+/// Write a whole file; throw Error if it cannot be written. On failure, the previous file is left in place.
 inline void write_file(const std::filesystem::path& path, const std::string& content) {
-  if (path.empty()) detail::throw_unwritable(path, EISDIR);  // as in Python, where it means this folder
+  if (path.empty()) detail::throw_unwritable(path, EISDIR);  // as in Python, where it means the current folder
   std::error_code ignored;
   const std::filesystem::path real = std::filesystem::weakly_canonical(path, ignored);
   const std::filesystem::path target = real.empty() ? path : real;
   const auto kind = std::filesystem::status(target, ignored).type();
   if (kind == std::filesystem::file_type::directory) detail::throw_unwritable(path, EISDIR);
   if (kind != std::filesystem::file_type::regular && kind != std::filesystem::file_type::not_found) {
-    // A device or a pipe: it must not be replaced by a file.
+    // A device or a pipe must not be replaced by a file.
     const int descriptor = ::open(target.c_str(), O_WRONLY);
     if (descriptor < 0) detail::throw_unwritable(path, errno);
     const bool written = detail::write_all(descriptor, content);
@@ -104,7 +106,7 @@ inline void write_file(const std::filesystem::path& path, const std::string& con
   if (descriptor < 0) detail::throw_unwritable(path, errno);
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  // mkstemp makes private files.
+  // mkstemp creates files that only their owner may read.
   bool written =
       detail::write_all(descriptor, content) && ::fchmod(descriptor, 0666 & ~mask) == 0 && ::fsync(descriptor) == 0;
   int error = errno;

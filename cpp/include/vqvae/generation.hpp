@@ -1,14 +1,15 @@
 #pragma once
 
 /// @file
-/// New images as files: one, a grid of several, or a folder of single ones. Mirrors vqvae_gluon/deploy/generation.py.
+/// New images as files: a single image, a grid of several, or a folder with a file for each. Mirrors
+/// vqvae_gluon/deploy/generation.py.
 ///
 ///     vqvae::Sampler sampler("pre-trained");
 ///     vqvae::SampleSettings settings;
 ///     settings.count = 20;
-///     vqvae::write_images(sampler, settings, "threes.png");    // a picture of all; threes/ gets a file for each
+///     vqvae::write_images(sampler, settings, "threes.png");    // a grid; "threes/" gives a file for each
 ///
-/// Threads and lifetime: those of the sampler that is given.
+/// Threads and lifetime: the rules of the given sampler apply.
 
 #include <cerrno>
 #include <cstdio>
@@ -29,7 +30,7 @@ namespace vqvae {
 
 namespace detail {
 
-/// Several images in one, side by side in rows as long as the whole is about square.
+/// Several images in one: a grid of rows and columns that is about square.
 class Grid {
  public:
   /// Throws Error if the grid has more pixels than an image may have.
@@ -61,10 +62,10 @@ class Grid {
   std::size_t columns_ = 1;
 };
 
-/// A folder that is made under another name and gets its own when it is whole; else nothing is left.
+/// A folder that is written under a temporary name and renamed when it is complete; otherwise nothing is left behind.
 class StagedFolder {
  public:
-  /// Throws Error if the folder is there already and not empty, or cannot be made.
+  /// Throws Error if the folder already exists and is not empty, or cannot be created.
   explicit StagedFolder(const std::string& output) : output_(output) {
     std::error_code error;
     target_ = std::filesystem::weakly_canonical(output, error);
@@ -108,9 +109,9 @@ class StagedFolder {
 
 }  // namespace detail
 
-/// Write new images to `output`: for a name that ends in a slash, to a new folder of PNG files; else as one PNG file,
-/// the image or, of several, their grid. `go_on` is called now and then and may throw to stop. Throws Error as
-/// Sampler::sample does, and if the files cannot be written; nothing is left behind then.
+/// Write new images to `output`. A name that ends in a slash gets a new folder with a PNG file for each image; any
+/// other name gets one PNG file, the image or a grid of several. `go_on` is called from time to time and may throw to
+/// stop. Throws Error as Sampler::sample does, and if the files cannot be written; nothing is left behind then.
 inline void write_images(
     Sampler& sampler, const SampleSettings& settings, const std::string& output,
     const std::function<void()>& go_on = [] {}) {

@@ -1,15 +1,15 @@
 #pragma once
 
 /// @file
-/// A network with several inputs and heads that stay in place between runs, as a sampler needs it.
+/// A network with several inputs and heads whose arrays stay in place between runs, as a sampler needs.
 ///
 ///     vqvae::Graph graph(symbol, {{"before", {2}}, {"place", {2}}}, vqvae::to_weights(arrays));
-///     graph.input("before").set({3, 5});                    // or written at graph.input("before").values()
-///     const std::vector<const float*>& heads = graph.run();   // where they lie, until the next run
+///     graph.input("before").set({3, 5});                    // or write to graph.input("before").values()
+///     const std::vector<const float*>& heads = graph.run();   // valid until the next run
 ///
-/// Threads: one at a time may use a graph, and several graphs may share their weights, also in several threads.
-/// Lifetime: graphs and arrays must end before main does. The files are believed: Sampler checks those of a stranger
-/// first.
+/// Threads: only one thread at a time may use a graph; several graphs may share their weights, also across threads.
+/// Lifetime: graphs and arrays must be destroyed before main returns. The files are trusted; Sampler checks untrusted
+/// ones first.
 
 #include <cstddef>
 #include <map>
@@ -26,10 +26,10 @@
 
 namespace vqvae {
 
-/// An array of float32 in MXNet's memory on the CPU.
+/// A float32 array in MXNet's memory on the CPU.
 class FloatArray {
  public:
-  /// Filled with zeros, on a CPU device of MXNet.
+  /// Create an array of zeros on a CPU device of MXNet.
   explicit FloatArray(const Shape& shape, unsigned device = 0) : size_(volume(shape)) {
     detail::check_thread();
     NDArrayHandle handle = nullptr;
@@ -43,7 +43,7 @@ class FloatArray {
     first_ = static_cast<float*>(first);
   }
 
-  /// Copy all values. Throws Error for another number of them.
+  /// Copy all values. Throws Error for a different number of values.
   void set(const std::vector<float>& values) {
     if (values.size() != size_) {
       throw Error(std::to_string(values.size()) + " values were given: the array takes " + std::to_string(size_));
@@ -51,11 +51,11 @@ class FloatArray {
     detail::check(MXNDArraySyncCopyFromCPU(handle_.get(), values.data(), values.size()));
   }
 
-  /// The values, to be written only while no graph runs that reads them.
+  /// The values. Write them only while no graph that reads them is running.
   float* values() { return first_; }
-  /// How many they are.
+  /// The number of values.
   std::size_t size() const { return size_; }
-  /// The handle, for MXNet's C API; the array keeps it.
+  /// The handle, for MXNet's C API; the array keeps ownership.
   NDArrayHandle handle() const { return handle_.get(); }
 
  private:
@@ -64,7 +64,7 @@ class FloatArray {
   float* first_ = nullptr;
 };
 
-/// The weights of a graph, which several graphs may share: by name, without "arg:".
+/// The weights of a graph by name, without "arg:". Several graphs may share them.
 using Weights = std::map<std::string, FloatArray>;
 
 /// Return the weights of a parameter file, on a CPU device of MXNet.
@@ -77,12 +77,12 @@ inline std::shared_ptr<Weights> to_weights(const ArrayList& arrays, unsigned dev
   return weights;
 }
 
-/// A graph and its weights on the CPU, run as Gluon runs a hybridized block: nothing is fused, unless
-/// MXNET_SUBGRAPH_BACKEND says otherwise. One thread at a time may use it.
+/// A graph and its weights on the CPU, run as Gluon runs a hybridized block: no operators are fused unless
+/// MXNET_SUBGRAPH_BACKEND is set. Only one thread at a time may use it.
 class Graph {
  public:
-  /// `inputs` are the names and shapes of the inputs; all other arguments are among the weights, on the same CPU device
-  /// of MXNet, which is a thread of its engine. Throws Error for what MXNet cannot run.
+  /// `inputs` maps the names of the inputs to their shapes; all other arguments must be among the weights, on the same
+  /// CPU device of MXNet (each device is a thread of its engine). Throws Error if MXNet cannot run the graph.
   Graph(const Symbol& symbol, const std::map<std::string, Shape>& inputs, std::shared_ptr<Weights> weights,
         unsigned device = 0)
       : weights_(std::move(weights)) {
@@ -116,7 +116,7 @@ class Graph {
   /// Return the array of an input.
   FloatArray& input(const std::string& name) { return arrays_.at(name); }
 
-  /// Run the graph and return the values of each head where they lie; they stay until the next run.
+  /// Run the graph and return a pointer to the values of each head, valid until the next run.
   const std::vector<const float*>& run() {
     detail::check_thread();
     detail::check(MXExecutorForward(executor_.get(), 0));
@@ -126,7 +126,7 @@ class Graph {
       detail::check(MXNDArrayGetData(outputs_[i].get(), &first));
       heads_[i] = static_cast<const float*>(first);
     }
-    static const detail::WaitAtExit wait;  // made after what oneDNN keeps, and so gone before it
+    static const detail::WaitAtExit wait;  // constructed after oneDNN's own statics, and so destroyed before them
     return heads_;
   }
 

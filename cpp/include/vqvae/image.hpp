@@ -7,8 +7,8 @@
 ///     image.bytes[28 * row + column];
 ///     vqvae::write_png("digit.png", image);
 ///
-/// Threads: any thread may call these at any time; after compute_in_this_thread() only that thread may read, as MXNet
-/// decodes. Images are plain values. Limits of size: docs/image-files.md.
+/// Threads: any thread may call these functions at any time; after compute_in_this_thread() only that thread may read
+/// images, because MXNet decodes them. Images are plain values. For size limits see docs/image-files.md.
 
 #include <cctype>
 #include <cstddef>
@@ -36,11 +36,11 @@ struct Image {
 
 /// Read an image file as `channels` x `height` x `width` bytes.
 ///
-/// It is turned upright as Exif says. A colour image becomes grayscale for one channel, another size is stretched; with
-/// `strict` both are errors. An alpha channel that is not 255 everywhere is flattened onto `background`, "black",
-/// "white" or "#rrggbb": (alpha * colour + (255 - alpha) * background + 127) / 255, before anything else.
-/// Throws Error for a missing, damaged or foreign file, 16 bits per channel, alpha without a background, and a
-/// background that is no colour.
+/// The image is turned upright according to its Exif orientation. A colour image becomes grayscale for one channel, and
+/// an image of another size is stretched; with `strict` both are errors. Before anything else, an alpha channel that is
+/// not 255 everywhere is flattened onto `background`, "black", "white" or "#rrggbb": (alpha * colour + (255 - alpha) *
+/// background + 127) / 255. Throws Error for a missing or damaged file, a file of another kind, 16 bits per channel,
+/// alpha without a background, and a background that is not a colour.
 inline Image read_image(const std::filesystem::path& file, unsigned channels, unsigned height, unsigned width,
                         bool strict = false, const std::string& background = "") {
   const std::optional<Colour> colour = parse_background(background);
@@ -79,8 +79,8 @@ inline Image read_image(const std::filesystem::path& file, unsigned channels, un
   }
 }
 
-/// Write an image as a PNG file, uncompressed, in the very bytes that Python's write_png makes.
-/// Throw Error for a name that says JPEG or BMP and for an unwritable path.
+/// Write an image as an uncompressed PNG file, byte for byte the same as Python's write_png.
+/// Throws Error for a file name with a JPEG or BMP suffix and for a path that cannot be written.
 inline void write_png(const std::filesystem::path& file, const Image& image) {
   const std::string suffix = file.extension().string();
   std::string lower = suffix;

@@ -1,13 +1,13 @@
 #pragma once
 
 /// @file
-/// Where a model's files lie, and the SHA-256 that a run's manifest.json gives for each of them. Mirrors
+/// Where the files of a model are, and the SHA-256 that a run's manifest.json gives for each of them. Mirrors
 /// vqvae_gluon/model_files/folder.py.
 ///
-///     const vqvae::ModelFiles files = vqvae::find_model("pre-trained");    // or a run of vqvae train
+///     const vqvae::ModelFiles files = vqvae::find_model("pre-trained");    // or the folder of a run
 ///     const std::string graph = files.read(files.encoder() + "/model_0_newest-symbol.json");
 ///
-/// Threads: any number may read from the same object. Nothing here uses MXNet, nor keeps a file open.
+/// Threads: any number of threads may read from the same object. Nothing here uses MXNet or keeps a file open.
 
 #include <algorithm>
 #include <cctype>
@@ -27,7 +27,7 @@ namespace vqvae {
 
 namespace detail {
 
-/// Return whether a name is that of a component, <package>.<Component>: no path, and nothing that begins with a dot.
+/// Return whether a name is a component's, <package>.<Component>: not a path, and not starting with a dot.
 inline bool is_component(const std::string& name) {
   const auto is_letter = [](char letter) {
     return letter == '.' || letter == '_' || std::isalnum(static_cast<unsigned char>(letter)) != 0;
@@ -36,7 +36,7 @@ inline bool is_component(const std::string& name) {
          std::all_of(name.begin(), name.end(), is_letter);
 }
 
-/// Return the names of the folders of components in a folder, sorted.
+/// Return the sorted names of the component folders in a folder.
 inline std::vector<std::string> components_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -50,13 +50,12 @@ inline std::vector<std::string> components_in(const std::filesystem::path& folde
 
 }  // namespace detail
 
-/// The files of a model, in the folder of a run or alone. A file is read whole and, if the run's manifest gives another
-/// SHA-256 for it, refused before anything parses it.
+/// The files of a model, in a run's folder or on their own. A file is read whole and, if the run's manifest gives
+/// another SHA-256 for it, refused before it is parsed.
 class ModelFiles {
  public:
-  /// `model` holds a folder for each component: those that the run's manifest names or, without, `<package>.Encoder`
-  /// and
-  /// `<package>.Decoder`. Throws Error for a damaged manifest.
+  /// `model` contains a folder for each component: those named by the run's manifest or, without one,
+  /// `<package>.Encoder` and `<package>.Decoder`. Throws Error for a damaged manifest.
   explicit ModelFiles(const std::filesystem::path& model) : model_(model) {
     const std::filesystem::path folder = model.has_filename() ? model : model.parent_path();
     name_ = folder.filename().string();
@@ -80,13 +79,13 @@ class ModelFiles {
     return content;
   }
 
-  /// The folder of the components' folders.
+  /// The folder that contains the component folders.
   const std::filesystem::path& folder() const { return model_; }
-  /// The folders of the components, such as vqvae.Encoder; empty if there is no model.
+  /// The name of the encoder's folder, such as vqvae.Encoder; empty if there is no model.
   const std::string& encoder() const { return encoder_; }
-  /// As encoder().
+  /// The name of the decoder's folder, such as vqvae.Decoder; empty if there is no model.
   const std::string& decoder() const { return decoder_; }
-  /// The folder of the prior, such as vqvae.Prior; empty if there is none.
+  /// The name of the prior's folder, such as vqvae.Prior; empty if there is none.
   std::string prior() const {
     const std::string name = encoder_.substr(0, encoder_.rfind('.')) + ".Prior";
     return holds(name) ? name : "";
@@ -141,7 +140,7 @@ class ModelFiles {
 /// Return the files of the model in `folder` or its subfolder model. Throws Error if there is none, or more than one.
 inline ModelFiles find_model(const std::filesystem::path& folder) {
   for (const auto& candidate : {folder, folder / "model"}) {
-    if (detail::components_in(candidate).empty()) continue;  // nor is what lies beside it a manifest
+    if (detail::components_in(candidate).empty()) continue;  // then a manifest beside it is not this model's either
     ModelFiles files(candidate);
     if (!files.encoder().empty()) return files;
   }

@@ -1,13 +1,13 @@
 #pragma once
 
 /// @file
-/// The parameters of a network, a `.params` file.
+/// The parameters of a network, as stored in a `.params` file.
 ///
 ///     const vqvae::ArrayList arrays(vqvae::read_file("pre-trained/model/vqvae.Encoder/model_0_newest-0000.params"));
 ///     arrays.at("arg:vectorquantize0_embeddings").shape;    // the codebook: (64, 16)
 ///
-/// Read by hand, because MXNet's own reader believes the sizes that stand in the file: a small file may take all
-/// memory. Source of the format: MXNet 1.9.1, NDArray::Save, versions 2 and 3. Plain values, for any thread.
+/// Parsed by hand, because MXNet's own reader trusts the sizes in the file: a small file could use up all memory.
+/// Source of the format: MXNet 1.9.1, NDArray::Save, versions 2 and 3. Plain values, usable from any thread.
 
 #include <cstdint>
 #include <cstring>
@@ -26,11 +26,11 @@ class ArrayList {
  public:
   /// One of the arrays.
   struct Array {
-    Shape shape;                ///< of its values
-    std::vector<float> values;  ///< row by row
+    Shape shape;                ///< shape of the array
+    std::vector<float> values;  ///< values, row by row
   };
 
-  /// Read the content of a file. Throws Error if it is no whole one.
+  /// Parse the content of a file. Throws Error if it is not a complete .params file.
   explicit ArrayList(const std::string& content) {
     std::size_t place = 0;
     const auto require = [](bool holds) {
@@ -79,9 +79,9 @@ class ArrayList {
     require(place == content.size());
   }
 
-  /// Return whether there is an array of a name.
+  /// Return whether there is an array with this name.
   bool contains(const std::string& name) const { return arrays_.count(name) != 0; }
-  /// Return the array of a name that there is.
+  /// Return the array with this name, which must exist.
   const Array& at(const std::string& name) const { return arrays_.at(name); }
   /// Return all arrays by name.
   const std::map<std::string, Array>& all() const { return arrays_; }

@@ -1,11 +1,11 @@
 #pragma once
 
 /// @file
-/// New images from a model with a prior: codes drawn place by place. Mirrors vqvae_gluon/sampling.py and
-/// vqvae_gluon/deploy/sampler.py: one seed gives the same codes and, in a PNG file, the same bytes in both languages.
+/// New images from a model with a prior: codes are sampled place by place. Mirrors vqvae_gluon/sampling.py and
+/// vqvae_gluon/deploy/sampler.py: the same seed gives the same codes and the same PNG bytes in both languages.
 ///
 ///     int main() {
-///       vqvae::compute_in_this_thread();   // where one thread uses MXNet; see threads.hpp
+///       vqvae::compute_in_this_thread();   // if only one thread uses MXNet; see threads.hpp
 ///       vqvae::Sampler sampler("pre-trained");
 ///       vqvae::SampleSettings settings;
 ///       settings.label = "3";
@@ -13,8 +13,8 @@
 ///       vqvae::write_png("three.png", sampler.generate(settings).front());
 ///     }
 ///
-/// Threads: one at a time may use a sampler, and each thread may have its own. Lifetime: a sampler must end before main
-/// does, for MXNet does not outlive it. Errors are exceptions of type vqvae::Error.
+/// Threads: only one thread at a time may use a sampler; each thread may have its own. Lifetime: a sampler must be
+/// destroyed before main returns, because MXNet does not outlive main. Errors are thrown as vqvae::Error.
 
 #include <algorithm>
 #include <cstddef>
@@ -38,27 +38,27 @@
 
 namespace vqvae {
 
-/// What is to be drawn.
+/// What to sample.
 struct SampleSettings {
   std::size_t count = 1;             ///< images, from 1 to 1,000,000
-  std::optional<std::string> label;  ///< the class, by its name; none: any
-  std::uint32_t seed = 0;            ///< more images of a seed begin with the same ones
-  double temperature = 1;            ///< 1 draws as the prior has learnt, 0 always the likeliest code
-  unsigned top_k = 0;                ///< draw among that many likeliest codes; 0: among all
-  Codes given;                       ///< codes of the first rows, which all images keep; may be empty
+  std::optional<std::string> label;  ///< name of the class; none: any class
+  std::uint32_t seed = 0;            ///< with the same seed, more images begin with the same ones
+  double temperature = 1;            ///< 1 samples as the prior has learnt, 0 takes the likeliest code
+  unsigned top_k = 0;                ///< sample from this many likeliest codes only; 0: from all codes
+  Codes given;                       ///< codes of the first rows, kept in all images; may be empty
 };
 
-/// Draws new images from a model with a prior, and finishes begun ones.
+/// Generates new images from a model with a prior, or completes images of which the first rows of codes are given.
 ///
-/// Move-only. One that was moved from throws Error when it is used.
+/// Move-only: using a moved-from sampler throws Error.
 class Sampler {
  public:
-  /// Throws Error as Codec does, and if there is no prior, or one that is damaged or belongs to another model.
+  /// Throws Error as Codec does, and if the prior is missing, damaged or belongs to another model.
   explicit Sampler(const std::filesystem::path& folder) : Sampler(find_model(folder), folder) {}
 
-  /// The model that the codes belong to.
+  /// The codec of the model that the codes belong to.
   Codec& codec() { return state().codec; }
-  /// As above, to be asked for shapes.
+  /// As above, const: for its shapes.
   const Codec& codec() const { return state().codec; }
   /// The names of the classes.
   const std::vector<std::string>& classes() const { return state().classes; }
@@ -70,7 +70,7 @@ class Sampler {
     return all;
   }
 
-  /// Hand the codes of new images to `take`, a few at a time, in order. Throws Error as above.
+  /// Pass the codes of new images to `take`, a few images at a time, in order. Throws Error as above.
   template <typename Take>
   void sample(const SampleSettings& settings, Take take) {
     check(settings);
@@ -90,7 +90,7 @@ class Sampler {
  private:
   struct State {
     Codec codec;
-    std::vector<detail::Step> steps;  // for few images, where it gives the same bits, and for many
+    std::vector<detail::Step> steps;  // for few images, if that gives the same bits, and for many
     std::vector<std::string> classes;
   };
 
@@ -192,7 +192,7 @@ class Sampler {
     throw Error("class " + *label + " was given: the prior was trained on " + list);
   }
 
-  /// Return the codes of up to many_rows images, one for each row of random numbers.
+  /// Return the codes of up to many_rows images, one image per row of random numbers.
   std::vector<Codes> draw(const SampleSettings& settings, float label, const std::vector<double>& random) {
     const std::size_t count = random.size() / places(), kinds = codec().num_embeddings();
     detail::Step& step = count <= state().steps.front().rows() ? state().steps.front() : state().steps.back();

@@ -1,14 +1,14 @@
 #pragma once
 
 /// @file
-/// A graph of MXNet's operators, as it stands in a `-symbol.json` file: its names, its shapes.
+/// A graph of MXNet operators, as stored in a `-symbol.json` file: its names and shapes.
 ///
 ///     const vqvae::Symbol symbol(vqvae::read_file("pre-trained/model/vqvae.Encoder/model_0_newest-symbol.json"));
 ///     symbol.arguments();                                   // {"data", "conv0_weight", ...}
-///     symbol.infer_heads({{"data", {1, 1, 28, 28}}});       // the shapes of what it gives
+///     symbol.infer_heads({{"data", {1, 1, 28, 28}}});       // the shapes of the outputs
 ///
-/// Threads: each thread may read graphs of its own; one at a time may use a graph. Lifetime: it must end before main
-/// does. The text is believed: that of a stranger is to be checked first, as Codec does.
+/// Threads: only one thread at a time may use a graph; each thread may read its own. Lifetime: a graph must be
+/// destroyed before main returns. The text is trusted: check an untrusted one first, as Codec does.
 
 #include <algorithm>
 #include <cstdint>
@@ -26,7 +26,7 @@ namespace vqvae {
 /// A graph of operators, read from JSON.
 class Symbol {
  public:
-  /// Throws Error for what MXNet does not take for a graph.
+  /// Throws Error if MXNet does not accept the text as a graph.
   explicit Symbol(const std::string& json) {
     detail::register_operators();
     SymbolHandle handle = nullptr;
@@ -34,23 +34,23 @@ class Symbol {
     handle_.reset(handle);
   }
 
-  /// Take over a handle of MXNet's C API.
+  /// Take ownership of a handle of MXNet's C API.
   explicit Symbol(SymbolHandle handle) : handle_(handle) {}
 
   /// Return the names of the inputs and weights.
   std::vector<std::string> arguments() const { return list(MXSymbolListArguments); }
 
-  /// Return the names of the auxiliary states, such as moving averages of BatchNorm.
+  /// Return the names of the auxiliary states, such as BatchNorm's moving averages.
   std::vector<std::string> auxiliary_states() const { return list(MXSymbolListAuxiliaryStates); }
 
-  /// Return the shapes of the inputs and weights, then of the auxiliary states, for inputs of these shapes. Throws
-  /// Error if the graph does not take them.
+  /// Return the shapes of the inputs and weights, then those of the auxiliary states, for inputs of these shapes.
+  /// Throws Error if the graph does not accept them.
   std::vector<Shape> infer_shapes(const std::map<std::string, Shape>& inputs) const { return infer(inputs, {0U, 2U}); }
 
   /// Return the shapes of the heads for inputs of these shapes.
   std::vector<Shape> infer_heads(const std::map<std::string, Shape>& inputs) const { return infer(inputs, {1U}); }
 
-  /// Return whether exactly one node with one output has a name.
+  /// Return whether exactly one node with one output has this name.
   bool has_output(const std::string& name) const {
     SymbolHandle handle = nullptr;
     detail::check(MXSymbolGetInternals(handle_.get(), &handle));
@@ -58,7 +58,7 @@ class Symbol {
     return std::count(names.begin(), names.end(), name + "_output") == 1;
   }
 
-  /// The handle, for MXNet's C API; the symbol keeps it.
+  /// The handle, for MXNet's C API; the symbol keeps ownership.
   SymbolHandle handle() const { return handle_.get(); }
 
   /// Return the graph as JSON, without nodes that no head needs.
@@ -68,7 +68,7 @@ class Symbol {
     return text;
   }
 
-  /// Return the attribute of a node, or an empty string.
+  /// Return an attribute of a node, or an empty string.
   std::string attribute(const std::string& node, const std::string& name) const {
     mx_uint count = 0;
     const char** pairs = nullptr;
@@ -80,7 +80,7 @@ class Symbol {
   }
 
  private:
-  /// Return shapes of these kinds: 0 arguments, 1 heads, 2 auxiliary states.
+  /// Return the shapes of these kinds: 0 arguments, 1 heads, 2 auxiliary states.
   std::vector<Shape> infer(const std::map<std::string, Shape>& inputs, const std::vector<unsigned>& kinds) const {
     std::vector<const char*> keys;
     std::vector<std::uint32_t> offsets{0};
