@@ -1,6 +1,6 @@
 #pragma once
 
-/// Bytes in MXNet's memory, and its operators on images, so that both languages decode and resize with the same code.
+/// Bytes in MXNet's memory and MXNet's image operators, so that both languages decode and resize with the same code.
 
 #include <map>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace vqvae::detail {
 
-/// An array of bytes in MXNet's memory, and the operators on it.
+/// An array of bytes in MXNet's memory, and operators on it.
 class ByteArray {
  public:
   ByteArray(const std::string& bytes, const Shape& shape) {

@@ -1,6 +1,6 @@
 #pragma once
 
-/// One exported network: its files, checked to be whole and to belong together. Mirrors
+/// One exported network: its files, checked to be complete and to belong together. Mirrors
 /// vqvae_gluon/model_files/component.py.
 
 #include <algorithm>
@@ -24,7 +24,7 @@
 
 namespace vqvae::detail {
 
-/// An input of a graph and its shape: 0 stands for any batch size, nothing for any other side.
+/// An input of a graph and its shape: 0 stands for any batch size, nothing for any positive number.
 struct Input {
   std::string name;
   std::vector<std::optional<unsigned>> shape;
@@ -33,7 +33,7 @@ struct Input {
 /// Return the inputs of an encoder, a decoder or a classifier.
 inline std::vector<Input> image_input(const Symbol& /*symbol*/) { return {{"data", {0, {}, {}, {}}}}; }
 
-/// Read "(0, 1, 28, 28)", as it is expected; return nothing for any other text.
+/// Parse a shape such as "(0, 1, 28, 28)" that fits `expected`; return an empty shape for any other text.
 inline Shape parse_shape(const std::string& text, const std::vector<std::optional<unsigned>>& expected) {
   Shape shape;
   std::istringstream words(text);
@@ -53,9 +53,9 @@ struct Component {
   std::string json, parameters;
   ArrayList arrays;
   Symbol symbol;
-  std::map<std::string, Shape> inputs;  // where any number of examples may enter, for one
+  std::map<std::string, Shape> inputs;  // with a batch size of 1 if any is accepted
 
-  /// `part` is the folder of a component, such as vqvae.Encoder.
+  /// `part` is the component's folder, such as vqvae.Encoder.
   Component(const ModelFiles& files, const std::filesystem::path& part,
             const std::function<std::vector<Input>(const Symbol&)>& list_inputs = image_input,
             const std::string& graph = "model_0_newest-symbol.json")
@@ -87,7 +87,7 @@ struct Component {
     for (std::size_t i = 0; i < states.size(); ++i) {
       expected.emplace_back("aux:" + states[i], shapes[arguments.size() + i]);
     }
-    // MXPredCreate skips what is missing and computes with uninitialised memory.
+    // MXPredCreate skips missing parameters and computes with uninitialised memory.
     for (const auto& [name, wanted] : expected) {
       if (!arrays.contains(name)) {
         throw Error(arrays_path + ": lacks " + name + ", which the graph needs; it is from another model");
@@ -106,7 +106,7 @@ struct Component {
     }
   }
 
-  /// The graph's file, for messages.
+  /// The graph's file, for error messages.
   std::string path() const { return path_.string(); }
 
   /// The shape of `data` without the batch.

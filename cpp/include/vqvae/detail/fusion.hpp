@@ -1,7 +1,7 @@
 #pragma once
 
-/// Each convolution and the activation after it as one operator, where that leaves the bits: MXNet's own fusion,
-/// guarded. Mirrors vqvae_gluon/model_files/executor.py.
+/// Fuses each convolution with the activation after it where that gives the same bits: MXNet's own fusion, guarded.
+/// Mirrors vqvae_gluon/model_files/executor.py.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,9 +16,9 @@
 
 namespace vqvae::detail {
 
-/// Return whether fusing the convolutions of a graph with what follows them leaves its numbers: MXNet fuses a
-/// convolution also where something else reads it, which then gets the activation instead, and its sigmoid gives other
-/// bits than the operator alone. `text` is what MXNet made of the graph.
+/// Return whether a graph gives the same numbers after its convolutions are fused with what follows them. MXNet also
+/// fuses a convolution that another node reads, which then gets the activation instead; and a fused sigmoid gives other
+/// bits than the operator alone. `text` is the graph as saved by MXNet.
 inline bool is_fusible(const std::string& text) {
   const std::optional<Json> graph = parse_json(text);
   const Json* const nodes = graph ? array_of(&*graph, "nodes") : nullptr;
@@ -42,11 +42,11 @@ inline bool is_fusible(const std::string& text) {
   });
 }
 
-/// Return a graph as JSON with each convolution and the activation after it as one operator, which gives the same bits;
-/// an empty text if MXNet, built without oneDNN, cannot do it, or if it does more or changes what it computes.
+/// Return a graph as JSON in which each convolution is fused with the activation after it, which gives the same bits;
+/// an empty text if MXNet was built without oneDNN, or if it would fuse more or change the results.
 ///
-/// It also fuses a convolution with BatchNorm, which changes bits, and with an addition, which overwrites what others
-/// still read.
+/// MXNet also fuses a convolution with BatchNorm, which changes bits, and with an addition, which overwrites values
+/// that other nodes still read.
 inline std::string fused(const Symbol& symbol) {
   if (!is_fusible(symbol.json())) return "";
   SymbolHandle handle = nullptr;
@@ -58,8 +58,8 @@ inline std::string fused(const Symbol& symbol) {
   return text;
 }
 
-/// Return fused() of a graph; an empty text also where the head has gone into another operator, or
-/// MXNET_SUBGRAPH_BACKEND says what is fused.
+/// Return fused() of a graph; an empty text also if the head was fused into another operator, or if
+/// MXNET_SUBGRAPH_BACKEND decides what is fused.
 inline std::string fused(const std::string& json, const std::string& head) {
   const std::string text = is_fusion_ours ? fused(Symbol(json)) : "";
   return !text.empty() && Symbol(text).has_output(head) ? text : "";

@@ -1,7 +1,6 @@
 #pragma once
 
-/// What is checked of a graph before MXNet reads it, as text: MXNet believes what stands there. Mirrors
-/// vqvae_gluon/model_files/graph.py.
+/// Checks of a graph's text before MXNet reads it, because MXNet trusts it. Mirrors vqvae_gluon/model_files/graph.py.
 
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +12,7 @@
 
 namespace vqvae::detail {
 
-/// Return how many outputs a node has, which may stand in its attributes, as a text.
+/// Return the number of outputs of a node; its attributes may give it, as text.
 inline std::size_t count_outputs(const Json& node) {
   const Json* const attributes = find(&node, "attrs");
   const Json* const outputs = find(attributes, "num_outputs");
@@ -24,14 +23,15 @@ inline std::size_t count_outputs(const Json& node) {
   return digits ? std::stoul(text) : 0;
 }
 
-/// Return whether a node's input, or a head, is [number, output, ...] of one of the first `count` nodes and has it.
+/// Return whether a node's input, or a head, is [node, output, ...] for an existing output of one of the first `count`
+/// nodes.
 inline bool is_entry(const Json& entry, const Json& nodes, std::size_t count) {
   if (!entry.is_array() || entry.size() < 2) return false;
   const auto source = whole_number(entry[0]), index = whole_number(entry[1]);
   return source && index && *source < count && *index < count_outputs(nodes[*source]);
 }
 
-/// Return whether a node is a dense one that takes what the first `count` nodes give.
+/// Return whether a node is dense and takes its inputs from the first `count` nodes.
 inline bool is_node(const Json& node, const Json& nodes, std::size_t count) {
   const Json* const inputs = array_of(&node, "inputs");
   if (inputs == nullptr) return false;
@@ -41,8 +41,8 @@ inline bool is_node(const Json& node, const Json& nodes, std::size_t count) {
   return find(attributes, "__storage_type__") == nullptr || text_of(attributes, "__storage_type__") == "0";
 }
 
-/// Return whether text is JSON whose nodes take what earlier nodes give: MXNet reads past its memory otherwise, and
-/// stops reading where it has enough.
+/// Return whether text is JSON whose nodes take their inputs from earlier nodes. Otherwise MXNet reads past its memory,
+/// and it stops parsing where it has enough.
 inline bool is_graph(const std::string& text) {
   const std::optional<Json> graph = parse_json(text);
   const Json* const nodes = graph ? array_of(&*graph, "nodes") : nullptr;
@@ -55,9 +55,9 @@ inline bool is_graph(const std::string& text) {
                      [&](const Json& head) { return is_entry(head, *nodes, nodes->size()); });
 }
 
-/// Return the operator that a graph asks for and that calls functions of the program, _Native and _NDArray at an
-/// address that the graph gives; empty where there is none. MXNet's reader knows no \u escapes, so that a name stands
-/// in the text as it is.
+/// Return the first operator in a graph that calls functions of the program (_Native and _NDArray do so at an address
+/// that the graph gives); empty if there is none. MXNet's reader knows no \u escapes, so an operator's name appears in
+/// the text as it is.
 inline std::string foreign_operator(const std::string& text) {
   for (const std::string name : {"Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp",
                                  "_CachedOpThreadSafe", "_backward_Custom", "_backward_CustomFunction",
@@ -67,13 +67,14 @@ inline std::string foreign_operator(const std::string& text) {
   return "";
 }
 
-/// Return the node of an encoder whose greatest row at each place is its output `codes`, or `codes` itself where the
-/// graph does not choose them as the exporter's does. `text` is what MXNet made of a graph that has such an output.
+/// Return the name of the encoder's node of scores, of which the output `codes` is the greatest row at each place;
+/// "codes" itself if the graph does not choose codes the way exported graphs do. `text` is a graph with such an output,
+/// as saved by MXNet.
 inline std::string find_scores(const std::string& text) {
   const std::optional<Json> graph = parse_json(text);
   const Json* const nodes = graph ? array_of(&*graph, "nodes") : nullptr;
   if (nodes == nullptr) return "codes";
-  using Settings = std::map<std::string, std::string>;  // all that stand there
+  using Settings = std::map<std::string, std::string>;  // all of the node's attributes
   const auto is = [](const Json& node, const char* operation, const Settings& settings) {
     const Json* const given = find(&node, "attrs");
     return text_of(&node, "op") == operation && given != nullptr && *given == Json(settings);

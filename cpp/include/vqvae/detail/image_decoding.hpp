@@ -1,7 +1,7 @@
 #pragma once
 
-/// The pixels of image files by MXNet's decoder, which is OpenCV's, the same as in Python; and by hand what it drops or
-/// gets wrong: alpha, colours that are flattened onto a background, the orientation of a PNG.
+/// Decodes image files with MXNet's decoder (OpenCV's), as Python does. What the decoder drops or gets wrong is done by
+/// hand: alpha, flattening onto a background, and the orientation of a PNG.
 
 #include <cstddef>
 #include <optional>
@@ -16,12 +16,12 @@
 
 namespace vqvae::detail {
 
-/// Return the pixels of an image file, rows x columns x channels.
+/// Return the pixels of an image file, (rows, columns, channels).
 inline ByteArray decode_image(const std::string& content, unsigned channels) {
   const ByteArray encoded(content, {static_cast<unsigned>(content.size())});
   try {
     ByteArray pixels = encoded.apply("_cvimdecode", {{"flag", channels == 3 ? "1" : "0"}});
-    pixels.bytes();  // operators run later; this waits and reports
+    pixels.bytes();  // operators run asynchronously; this waits and reports errors
     return pixels;
   } catch (const Error&) {
     throw ImageFault(damaged);
@@ -37,7 +37,7 @@ inline bool has_colour(const std::string& rgb) {
 
 inline bool is_all(const std::string& bytes, char byte) { return bytes.find_first_not_of(byte) == std::string::npos; }
 
-/// Let a background show through a pixel of three colours; throw ImageFault if there is none.
+/// Flatten a pixel of three channels onto a background; throw ImageFault if there is no background.
 inline void flatten(char* pixel, char alpha, const std::optional<Colour>& background) {
   if (!background) {
     throw ImageFault("has an alpha channel; flatten it with --background black, white or #rrggbb");
@@ -49,7 +49,7 @@ inline void flatten(char* pixel, char alpha, const std::optional<Colour>& backgr
   }
 }
 
-/// Return the alpha channel of a PNG file, a byte a pixel, or nothing where it has none.
+/// Return the alpha channel of a PNG file, one byte per pixel, or an empty text if it has none.
 inline std::string alpha_of(const Png& png) {
   const int kind = png.colour_type();
   if (kind == 4 || kind == 6 || (kind == 3 && !png.transparency.empty())) return decode_image(png.alpha(), 1).bytes();
@@ -60,7 +60,7 @@ inline std::string alpha_of(const Png& png) {
   return alpha;
 }
 
-/// Return what is decoded of an image file, which has no alpha, and how its pixels are to be turned then.
+/// Return an image file without alpha, for the decoder, and the Exif orientation still to apply to its pixels.
 inline std::pair<std::string, int> prepare(std::string content, const std::optional<Colour>& background) {
   if (begins_with(content, png_signature)) {
     const Png png = read_png(content);
@@ -75,8 +75,8 @@ inline std::pair<std::string, int> prepare(std::string content, const std::optio
   }
   if (begins_with(content, jpeg_signature)) {
     check_jpeg(content);
-    // MXNet reserves the pixels of a JFIF file before it decodes and, where OpenCV refuses the header,
-    // returns them uninitialised. An empty comment hides the JFIF mark and so takes the checked way, on which
+    // MXNet allocates the pixels of a JFIF file before it decodes and, if OpenCV refuses the header, returns them
+    // uninitialised. An empty comment hides the JFIF mark and so selects the checked path, on which
     // OpenCV turns the pixels.
     return {content.insert(2, std::string("\xff\xfe\x00\x02", 4)), 1};
   }
@@ -93,7 +93,7 @@ inline std::pair<std::string, int> prepare(std::string content, const std::optio
   throw foreign_fault(content);
 }
 
-/// Return pixels upright: Exif's orientation is in [1, 8], from 5 on it exchanges the sides.
+/// Turn pixels upright: Exif's orientation is in [1, 8]; from 5 on, height and width are exchanged.
 inline ByteArray turn(ByteArray pixels, int orientation, unsigned channels) {
   if (orientation == 1) return pixels;
   const Shape shape = pixels.shape();

@@ -1,11 +1,11 @@
 #pragma once
 
-/// PNG, JPEG and BMP files as bytes: which are read, what is refused, and what of a PNG the decoder is given.
+/// PNG, JPEG and BMP files as bytes: which are read, which are refused, and what part of a PNG the decoder gets.
 ///
-/// Read by hand, because MXNet returns uninitialised pixels where OpenCV, which decodes for it, refuses a header, and
-/// drops alpha; and because a decoder of our own (libpng, libjpeg) would give other bits than Python's. Written by
-/// hand, so that both languages write the same bytes. Mirrors vqvae_gluon/data/image_format.py, where the reasons
-/// stand, message for message.
+/// Headers are parsed by hand, because MXNet drops alpha and returns uninitialised pixels where OpenCV, its decoder,
+/// refuses a header; a separate decoder (libpng, libjpeg) would give other bits than Python's. PNG is written by hand,
+/// so that both languages write the same bytes. Mirrors vqvae_gluon/data/image_format.py, which gives the reasons,
+/// message for message.
 
 #include <zlib.h>
 
@@ -23,7 +23,7 @@
 
 namespace vqvae::detail {
 
-/// What is wrong with an image file, in words that follow its path.
+/// What is wrong with an image file, worded to follow its path.
 class ImageFault : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -68,7 +68,8 @@ inline bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-/// Larger images are refused before they are decoded; the environment variable VQVAE_MAX_PIXELS sets another limit.
+/// Return the largest number of pixels that an image may have. Larger images are refused before decoding; the
+/// environment variable VQVAE_MAX_PIXELS changes the limit.
 inline std::int64_t max_pixels() {
   const char* const variable = std::getenv("VQVAE_MAX_PIXELS");
   if (variable == nullptr) return 1 << 26;
@@ -93,7 +94,7 @@ inline ImageFault to_convert(const std::string& kind, const std::string& suffix)
   return ImageFault("is " + kind + how);
 }
 
-/// Return the first `size` bytes of what was compressed; throw ImageFault if there are less.
+/// Return the first `size` decompressed bytes; throw ImageFault if there are fewer.
 inline std::string inflate(const std::string& data, std::size_t size) {
   z_stream stream{};
   if (::inflateInit(&stream) != Z_OK) throw std::bad_alloc();
@@ -130,7 +131,7 @@ inline std::string png_chunk(const std::string& name, const std::string& body) {
   return big_endian(static_cast<std::uint32_t>(body.size())) + name + body + big_endian(crc32(name + body));
 }
 
-/// Return a PNG file with 1 or 3 channels of 8 bits; each of the `rows` begins with the number of its filter.
+/// Return a PNG file with 1 or 3 channels of 8 bits; each row of `rows` begins with its filter number.
 inline std::string png_file(std::uint32_t width, std::uint32_t height, unsigned channels, const std::string& rows,
                             bool interlaced = false) {
   std::string header = big_endian(width) + big_endian(height) + '\x08';
@@ -140,12 +141,12 @@ inline std::string png_file(std::uint32_t width, std::uint32_t height, unsigned 
   return png_signature + png_chunk("IHDR", header) + png_chunk("IDAT", stored_deflate(rows)) + png_chunk("IEND", "");
 }
 
-/// A chunk of a PNG file: its name, its body and its whole.
+/// A chunk of a PNG file: its name, its body and all of its bytes.
 struct Chunk {
   std::string name, body, whole;
 };
 
-/// Reads the chunks of a PNG file that are there to their end, one after the other.
+/// Reads the complete chunks of a PNG file, one after the other.
 class Chunks {
  public:
   explicit Chunks(const std::string& content) : content_(content) {}
@@ -164,27 +165,27 @@ class Chunks {
   std::size_t start_ = png_signature.size();
 };
 
-/// A PNG file without its ancillary chunks, and what of those is heeded, empty for one that is missing.
+/// A PNG file without its ancillary chunks, and the two of them that are used, empty if missing.
 struct Png {
-  std::string plain, transparency, exif;  // of tRNS and eXIf
+  std::string plain, transparency, exif;  // transparency is from tRNS, exif from eXIf
 
-  /// 0 gray, 2 RGB, 3 palette, 4 gray and alpha, 6 RGB and alpha.
+  /// 0: gray, 2: RGB, 3: palette, 4: gray and alpha, 6: RGB and alpha.
   int colour_type() const { return plain[25]; }
   /// Bits per channel, or per index into the palette.
   int depth() const { return plain[24]; }
 
-  /// Return the red, green and blue that are transparent in a gray or RGB image, as they are decoded.
+  /// Return the transparent colour of a gray or RGB image: red, green and blue as decoded.
   std::string key() const {
     if (colour_type() == 2) return {transparency[1], transparency[3], transparency[5]};
     const unsigned largest = (1U << depth()) - 1;
     return std::string(3, static_cast<char>((static_cast<unsigned char>(transparency[1]) & largest) * (255 / largest)));
   }
 
-  /// Return the alpha channel, or that of a palette's colours, as a grayscale PNG file.
-  /// Throws ImageFault where the compressed pixels are damaged.
+  /// Return the alpha channel (for a palette, that of its colours) as a grayscale PNG file.
+  /// Throws ImageFault if the compressed pixels are damaged.
   std::string alpha() const { return colour_type() == 3 ? alpha_of_palette() : alpha_of_pixels(); }
 
-  /// Return Exif's orientation in [1, 8], found as OpenCV finds it in a JPEG; 1 where it is missing or damaged.
+  /// Return the Exif orientation in [1, 8], found as OpenCV finds it in a JPEG; 1 if it is missing or damaged.
   int orientation() const {
     const bool big = begins_with(exif, "MM");
     if (exif.size() < 8 || (!big && !begins_with(exif, "II"))) return 1;
@@ -212,7 +213,7 @@ struct Png {
   }
 
   std::string alpha_of_pixels() const {
-    // The passes of an interlaced PNG: the first column and row, and the steps to the next ones.
+    // The passes of an interlaced PNG: first column, first row, column step and row step.
     static const std::vector<std::array<std::uint32_t, 4>> one{{0, 0, 1, 1}},
         adam7{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
     const std::uint32_t width = read_number(plain, 16, 4, true), height = read_number(plain, 20, 4, true);
@@ -230,8 +231,8 @@ struct Png {
     Chunk chunk;
     for (Chunks chunks(plain); chunks.next(chunk);) data += chunk.name == "IDAT" ? chunk.body : "";
     const std::string raw = inflate(data, size);
-    // A row is the number of its filter, and pixels. Filters predict a byte from the same byte of other pixels: the
-    // last bytes of the pixels behind the filter's number are a filtered row of gray.
+    // A row is a filter number and its pixels. Filters predict a byte from the same byte of other pixels, so the filter
+    // number and the last byte of each pixel make a filtered row of gray.
     std::size_t start = 0;
     for (const auto& [rows, length] : passes) {
       for (std::size_t row = 0; row < rows; ++row, start += length) {
@@ -253,11 +254,11 @@ inline bool png_kind_exists(int colour_type, int depth) {
   }
 }
 
-/// Check what libpng checks before the pixels: where it refuses, MXNet returns uninitialised ones.
+/// Check what libpng checks before it decodes: where libpng refuses a file, MXNet returns uninitialised pixels.
 /// Throws ImageFault for a file that is damaged or too large, or has 16 bits per channel.
 inline Png read_png(const std::string& content) {
   Png png;
-  std::string order, place;  // of all critical chunks, and of those before tRNS
+  std::string order, place;  // names of all critical chunks, and of those before tRNS
   std::size_t colours = 0;
   bool has_transparency = false, has_exif = false;
   png.plain = png_signature;
@@ -306,17 +307,17 @@ inline Png read_png(const std::string& content) {
 
 /// Throw ImageFault for a JPEG file that is cut short or too large.
 inline void check_jpeg(const std::string& content) {
-  // 0xFFD9 ends a JPEG, and no compressed data can hold it.
+  // 0xFFD9 ends a JPEG and cannot occur in compressed data.
   const std::size_t end = content.rfind("\xff\xd9"), scan = content.rfind("\xff\xda");
   if (end == std::string::npos || scan == std::string::npos || end < scan) throw ImageFault(damaged);
   std::size_t place = 2;
   while (place + 9 <= content.size() && content[place] == '\xff') {
     const auto marker = static_cast<unsigned char>(content[place + 1]);
     const std::size_t length = read_number(content, place + 2, 2, true);
-    if (marker == 0xFFU) {  // a filler before a marker
+    if (marker == 0xFFU) {  // a fill byte before a marker
       ++place;
     } else if (marker >= 0xC0U && marker <= 0xCFU && marker != 0xC4U && marker != 0xC8U && marker != 0xCCU) {
-      // The frame's header: the size is in it.
+      // The frame header, which holds the size.
       check_size(read_number(content, place + 7, 2, true), read_number(content, place + 5, 2, true));
       return;
     } else if (marker == 0xDAU || length < 2) {
@@ -328,8 +329,8 @@ inline void check_jpeg(const std::string& content) {
   throw ImageFault(damaged);
 }
 
-/// Return where the pixels of a BMP file with 32 bits a pixel begin and end, blue, green, red and alpha; else 0, 0.
-/// Throws ImageFault for a file that is damaged, too large or of a kind that is not read.
+/// Return where the pixels (blue, green, red, alpha) of a BMP file with 32 bits per pixel begin and end; 0, 0 for other
+/// depths. Throws ImageFault for a file that is damaged, too large or of an unsupported kind.
 inline std::pair<std::size_t, std::size_t> read_bmp(const std::string& content) {
   const std::size_t header = content.size() < 18 ? 0 : read_number(content, 14, 4, false);
   if (header >= 12 && header < 40) throw to_convert("an OS/2 BMP file", "bmp");
@@ -351,7 +352,7 @@ inline std::pair<std::size_t, std::size_t> read_bmp(const std::string& content) 
   return bits == 32 ? std::make_pair(offset, end) : std::make_pair(std::size_t{0}, std::size_t{0});
 }
 
-/// Return what is to be said of a file that is no PNG, JPEG or BMP image.
+/// Return the error for a file that is not a PNG, JPEG or BMP image.
 inline ImageFault foreign_fault(const std::string& content) {
   if (begins_with(content, "RIFF") && content.size() >= 12 && content.compare(8, 4, "WEBP") == 0) {
     return to_convert("a WebP file", "webp");

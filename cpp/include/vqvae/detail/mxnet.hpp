@@ -1,11 +1,11 @@
 #pragma once
 
-/// MXNet's C API: its errors as exceptions, owners of its handles, which threads may use it, and what it reads in the
-/// environment.
+/// MXNet's C API: its errors as exceptions, owners of its handles, the threads that may use it, and the environment
+/// variables that it reads.
 
 #include <cstddef>
 #include <cstdint>
-// c_predict_api.h forgets the two headers above.
+// c_predict_api.h does not include the two headers above itself.
 #include <mxnet/c_api.h>
 #include <mxnet/c_predict_api.h>
 #include <nnvm/c_api.h>
@@ -20,17 +20,17 @@
 
 namespace vqvae::detail {
 
-/// Return the value of an environment variable, or an empty text.
+/// Return the value of an environment variable, empty if it is not set.
 inline std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value ? value : "";
 }
 
-/// Whether it is left to us what MXNet fuses when it binds a graph: nothing, as in Gluon, but what fused() has fused.
+/// Whether we choose what MXNet fuses when it binds a graph: nothing, as in Gluon, beyond what fused() has fused.
 ///
-/// MXNet fuses all it can by default and prints a line for every graph, unless two variables say otherwise; a backend
-/// called "default" fuses the operators that it is given, which are none. They are set before main, when no other
-/// thread can be reading the environment; those that are set already are left alone.
+/// By default MXNet fuses all it can and prints a line for every graph; two variables change that. A backend called
+/// "default" fuses the operators that it is given, which are none. The variables are set before main, when no other
+/// thread can be reading the environment; those that are already set are left alone.
 inline const bool is_fusion_ours = [] {
   ::setenv("MXNET_SUBGRAPH_VERBOSE", "0", 0);
   const bool is_ours = environment("MXNET_SUBGRAPH_BACKEND").empty();
@@ -38,7 +38,7 @@ inline const bool is_fusion_ours = [] {
   return is_ours;
 }();
 
-/// The line of MXNet's last message that says what happened; a stack trace stands around it.
+/// Return the line of MXNet's last error that says what happened, without the stack trace around it.
 inline std::string last_message() {
   const std::string message = MXGetLastError();
   const std::string mark = "MXNetError: ";
@@ -59,13 +59,13 @@ struct Deleter {
 template <int (*Free)(void*)>
 using Owner = std::unique_ptr<void, Deleter<Free>>;
 
-/// Waits, when the process ends, for what MXNet's threads still have to free. They free a predictor whenever they come
-/// to it, and a fused convolution ends the process with an error where oneDNN's memory is gone already.
+/// Waits, when the process ends, until MXNet's threads have freed everything. They free predictors at some later time,
+/// and a fused convolution that is freed after oneDNN's memory is gone ends the process with an error.
 struct WaitAtExit {
   ~WaitAtExit() { MXNDArrayWaitAll(); }
 };
 
-/// The one thread that may use MXNet; none if every thread may.
+/// The only thread that may use MXNet; the default id if every thread may.
 inline std::thread::id& only_thread() {
   static std::thread::id thread;
   return thread;
@@ -84,8 +84,8 @@ inline void check_thread() {
   is_used() = true;
 }
 
-/// Let MXNet know its operators of the old kind, Pad and LRN among them: it registers them only when somebody asks for
-/// a list of all, and a graph that has one has no shapes until then.
+/// Make MXNet register its legacy operators, such as Pad and LRN. It does so only when all operators are listed, and
+/// cannot infer the shapes of a graph with such an operator until then.
 inline void register_operators() {
   static const bool done = [] {
     mx_uint count = 0;

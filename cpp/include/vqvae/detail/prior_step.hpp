@@ -1,6 +1,7 @@
 #pragma once
 
-/// The graph of one place of a prior, and what it keeps of earlier places. Mirrors vqvae_gluon/deploy/sampler.py.
+/// The prior's graph for one place, and the keys and values kept from earlier places. Mirrors
+/// vqvae_gluon/deploy/sampler.py.
 
 #include <algorithm>
 #include <cstddef>
@@ -18,12 +19,12 @@
 
 namespace vqvae::detail {
 
-/// Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
-/// computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more:
-/// the images must have the same codes in any company. A sampler sees for itself whether it is so.
+/// Numbers of images that are sampled together: few_rows for up to two, else many_rows; unused rows are padding. MXNet
+/// computes the last bits of a matrix product in one way for a single row, in another for 2 to 15 rows, and in a third
+/// for more; an image must get the same codes whatever the number of images. A sampler checks whether this holds.
 constexpr unsigned few_rows = 2, many_rows = 15;
 
-/// Return the inputs of a prior's graph of one place.
+/// Return the inputs of a prior's graph for one place.
 inline std::vector<Input> step_inputs(const Symbol& symbol) {
   std::vector<Input> inputs;
   for (const char* const name : {"before", "place", "label"}) inputs.push_back({name, {0}});
@@ -41,7 +42,7 @@ inline std::vector<Input> step_inputs(const Symbol& symbol) {
   return inputs;
 }
 
-/// The graph of one place for a number of images, and what it keeps of earlier places.
+/// The graph for one place of several images, and the keys and values kept from earlier places.
 class Step {
  public:
   Step(const Component& step, unsigned rows, const std::shared_ptr<Weights>& weights, unsigned device)
@@ -64,8 +65,8 @@ class Step {
     std::fill_n(graph_.input("temperature").values(), rows_, temperature);
   }
 
-  /// Return the probabilities of the codes of a place, one row after the other, which stay until the next run; keep its
-  /// keys and values. `before` are the codes before it.
+  /// Return the probabilities of the codes at a place, row after row, valid until the next run, and keep the place's
+  /// keys and values. `before` holds the previous code of each row.
   const float* run(const std::vector<float>& before, std::size_t place) {
     std::copy_n(before.begin(), rows_, graph_.input("before").values());
     std::fill_n(graph_.input("place").values(), rows_, static_cast<float>(place));
@@ -84,8 +85,8 @@ class Step {
     return heads[0];
   }
 
-  /// Tell whether the first rows of another step's are the same bits as this one's. Which way a product is computed
-  /// depends on its shape and not on its numbers: any will do.
+  /// Return whether two steps give the same bits for the rows that both have. How a product is computed depends on its
+  /// shape and not on its numbers, so any inputs will do.
   bool agrees_with(Step& other) {
     const std::vector<const float*>&ours = try_out(), &theirs = other.try_out();
     const Step& smaller = rows_ < other.rows_ ? *this : other;

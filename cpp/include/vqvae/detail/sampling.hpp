@@ -1,7 +1,7 @@
 #pragma once
 
-/// How a code is chosen by its probability, the same way in both languages, and what is said of settings out of range.
-/// Mirrors vqvae_gluon/sampling.py.
+/// How a code is sampled from probabilities, in the same way in both languages, and the messages for settings out of
+/// range. Mirrors vqvae_gluon/sampling.py.
 
 #include <algorithm>
 #include <cctype>
@@ -20,10 +20,10 @@ namespace vqvae::detail {
 constexpr std::size_t most_images = 1'000'000;
 constexpr double coldest = 1e-3, hottest = 1e3;
 
-/// Return whether a temperature is one: 0, or between the coldest and the hottest.
+/// Return whether a temperature is valid: 0, or from `coldest` to `hottest`.
 inline bool is_temperature(double value) { return value == 0 || (value >= coldest && value <= hottest); }
 
-/// The messages of settings out of range, for values as they were given.
+/// Error messages for settings out of range; `given` is the value as it was given.
 inline std::string count_fault(const std::string& given) {
   return "count was given as " + given + ": it must be from 1 to " + std::to_string(most_images);
 }
@@ -38,21 +38,21 @@ inline std::string top_k_fault(const std::string& given, unsigned num_embeddings
          ", or 0 for all codes";
 }
 
-/// Return a number as Python's format "g" writes it.
+/// Format a number as Python's format "g" does.
 inline std::string in_short(double value) {
   std::ostringstream text;
   text << value;
   return text.str();
 }
 
-/// Return a random number in [0, 1), as numpy.random.RandomState(seed).random_sample() does.
+/// Return a random number in [0, 1), the same as numpy.random.RandomState(seed).random_sample().
 inline double uniform(std::mt19937& generator) {
   const auto high = static_cast<double>(generator() >> 5U), low = static_cast<double>(generator() >> 6U);
   return (high * 67108864.0 + low) / 9007199254740992.0;
 }
 
-/// Return the code that `random`, in [0, 1), chooses by `count` probabilities. Temperature 0: the most probable one;
-/// `top_k` above 0: among that many most probable ones. Of equals, the first.
+/// Return the code that `random`, in [0, 1), selects from `count` probabilities. Temperature 0 selects the most
+/// probable code; `top_k` above 0 limits the choice to that many most probable codes. Of equal codes, the first counts.
 inline int choose(const float* probabilities, std::size_t count, double random, double temperature, unsigned top_k) {
   if (!std::all_of(probabilities, probabilities + count, [](float value) { return std::isfinite(value); })) {
     throw Error("the prior gives probabilities that are no numbers: it is damaged or was badly trained");
@@ -71,7 +71,7 @@ inline int choose(const float* probabilities, std::size_t count, double random, 
   return static_cast<int>(std::upper_bound(sums.begin(), sums.end(), chosen) - sums.begin());
 }
 
-/// Return text without percent signs: "%2C" is a comma.
+/// Decode percent-encoded text: "%2C" is a comma.
 inline std::string unquote(const std::string& text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {

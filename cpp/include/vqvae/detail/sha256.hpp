@@ -1,6 +1,6 @@
 #pragma once
 
-/// The SHA-256 of bytes, by OpenSSL's libcrypto.
+/// SHA-256, computed by OpenSSL's libcrypto.
 
 #include <array>
 #include <cstddef>
