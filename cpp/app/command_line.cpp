@@ -1,4 +1,4 @@
-/// The command line, read by CLI11, which only this file includes, as it takes long to compile.
+/// Parses the command line with CLI11. Only this file includes CLI11, which takes long to compile.
 
 #include "command_line.hpp"
 
@@ -10,13 +10,13 @@
 
 namespace {
 
-/// What the values of options are, in a message.
+/// What the value of each option is called in error messages.
 const std::map<std::string, std::string> kinds{
     {"--model", "a path"},   {"--dump-input", "a path"},    {"--complete", "a path"}, {"--class", "a name"},
     {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
     {"--rows", "a number"},  {"--background", "a colour"}};
 
-/// Return words with "--name=", an empty value, as two: CLI11 would take the next word for the value.
+/// Split each "--name=", which has an empty value, into two words: CLI11 would take the next word as the value.
 std::vector<std::string> split_empty_values(const std::vector<std::string>& words) {
   std::vector<std::string> result;
   for (const std::string& word : words) {
@@ -30,7 +30,7 @@ std::vector<std::string> split_empty_values(const std::vector<std::string>& word
   return result;
 }
 
-/// Return what CLI11 says of a missing value, or of a value that nothing asks for, in the words of the other errors.
+/// Return CLI11's error for a missing value, or for a value given to a flag, in the words of the other errors.
 vqvae::Error mismatch(const CLI::ArgumentMismatch& error, const std::vector<std::string>& words) {
   const std::string message = error.what(), option = message.substr(0, message.find_first_of(": "));
   const auto kind = kinds.find(option);
@@ -43,7 +43,7 @@ vqvae::Error mismatch(const CLI::ArgumentMismatch& error, const std::vector<std:
 
 }  // namespace
 
-/// Of what CLI11 does not know, options are refused, and words returned.
+/// Unknown options are refused; other words that CLI11 does not know are returned.
 Options parse(const std::vector<std::string>& arguments) {
   Options options;
   CLI::App app;
@@ -68,7 +68,7 @@ Options parse(const std::vector<std::string>& arguments) {
   }
   bool is_option = true;
   for (const std::string& word : app.remaining()) {
-    if (is_option && word == "--") {  // what follows is no option
+    if (is_option && word == "--") {  // no options follow
       is_option = false;
     } else if (is_option && word.size() > 1 && word[0] == '-') {
       throw vqvae::Error("unknown option " + word + "; see vqvae --help");

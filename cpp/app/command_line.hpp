@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-/// What stands on the program's command line.
+/// The contents of the program's command line.
 struct Options {
   std::vector<std::string> words;
-  std::map<std::string, std::string> values;  // of the options that take one and are given
+  std::map<std::string, std::string> values;  // of the given options that take a value
   bool strict = false, explain = false, codes = false, help = false, version = false;
 
   bool has(const std::string& name) const { return values.count(name) != 0; }
@@ -17,5 +17,5 @@ struct Options {
   }
 };
 
-/// Read the command line; throw vqvae::Error for an unknown option, and for one without its value.
+/// Parse the command line; throw vqvae::Error for an unknown option or a missing value.
 Options parse(const std::vector<std::string>& arguments);

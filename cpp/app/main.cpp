@@ -1,4 +1,4 @@
-/// The program `vqvae`: the C++ twin of the Python commands encode, decode, reconstruct and generate.
+/// The program `vqvae`: the C++ version of the Python commands encode, decode, reconstruct and generate.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -51,14 +51,15 @@ options:
   --version     show the version and exit
 )";
 
-/// Keep closed standard streams from being given to the next file that is opened; to use them still fails.
+/// Keep the descriptors of closed standard streams from being reused for the next opened files; using these streams
+/// still fails.
 void hold_closed_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 
-/// Return text as one line: the names in it may hold line breaks and what moves a terminal's cursor.
+/// Return text as one line: names in it may contain line breaks and control characters that move a terminal's cursor.
 std::string one_line(const std::string& text) {
   std::string result;
   for (const char letter : text) {
@@ -73,7 +74,8 @@ std::string one_line(const std::string& text) {
   return result;
 }
 
-/// Keeps the notes of libpng and libjpeg, within MXNet, off standard error while it lives; our errors come afterwards.
+/// While it exists, keeps the messages of libpng and libjpeg, within MXNet, off standard error; our own errors are
+/// printed afterwards.
 class QuietLibraries {
  public:
   QuietLibraries() : saved_(::dup(STDERR_FILENO)) {
@@ -92,7 +94,8 @@ class QuietLibraries {
   int saved_;
 };
 
-/// Return the pre-trained model: beside an installed program, under share; else in the checkout that it was built in.
+/// Return the folder of the pre-trained model: under share for an installed program, else in the checkout that it was
+/// built in.
 std::string pretrained() {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -114,7 +117,7 @@ vqvae::Codes read_codes(const std::string& path, const vqvae::Codec& codec) {
   return vqvae::parse_codes(path, text, codec);
 }
 
-/// Return the codes of an image file, after showing what enters the encoder if asked to.
+/// Return the codes of an image file; explain or dump the encoder's input if asked to.
 vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& explanation) {
   const vqvae::Image image = codec.read_image(options.words[1], options.strict, options.value("--background"));
   const std::string dump = options.value("--dump-input");
@@ -125,13 +128,13 @@ vqvae::Codes encode(vqvae::Codec& codec, const Options& options, std::string& ex
   return codec.encode(image);
 }
 
-/// Return the whole number that a text is, or nothing.
+/// Parse a whole number; return nothing for any other text.
 std::optional<std::uint64_t> whole(const std::string& text) {
   const bool digits = !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
   return digits ? std::optional<std::uint64_t>(std::stoull(text)) : std::nullopt;
 }
 
-/// Return the number that a text is, or -1.
+/// Parse a number; return -1 for any other text.
 double number(const std::string& text) {
   static const std::regex pattern("([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
   return text.size() < 100 && std::regex_match(text, pattern) ? std::strtod(text.c_str(), nullptr) : -1;
@@ -150,7 +153,7 @@ vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
         codec.encode(codec.read_image(options.value("--complete"), true, options.value("--background")));
     codes.resize(*rows * shape[1]);
     return codes;
-  } catch (const vqvae::Error& error) {  // which recommends a flag that this command does not heed
+  } catch (const vqvae::Error& error) {  // it may recommend a flag that this command ignores
     std::string message = error.what();
     const std::string advice = " or leave out --strict";
     const std::size_t found = message.find(advice);
@@ -159,7 +162,7 @@ vqvae::Codes first_rows(vqvae::Codec& codec, const Options& options) {
   }
 }
 
-/// Return what is to be drawn; a number that is none is refused in the words of one out of range.
+/// Return what to sample; text that is not a number is refused with the message for a value out of range.
 vqvae::SampleSettings sample_settings(vqvae::Sampler& sampler, const Options& options) {
   const std::string count = options.value("--count", "1"), seed = options.value("--seed", "0");
   const std::string heat = options.value("--temperature", "1"), top_k = options.value("--top-k", "0");
@@ -182,14 +185,14 @@ vqvae::SampleSettings sample_settings(vqvae::Sampler& sampler, const Options& op
   return settings;
 }
 
-/// Whether somebody asked the program to end.
+/// Whether the program was asked to stop.
 volatile std::sig_atomic_t is_stopped = 0;
 void stop(int /*number*/) { is_stopped = 1; }
 
-/// Ends a command of which nothing is to be left.
+/// Thrown to end a command and leave nothing behind.
 struct Stopped {};
 
-/// Refuse an output that is the very file of the image that is read.
+/// Refuse an output that is the input image's own file.
 void check_output(const std::string& output, const std::string& image) {
   std::error_code none;
   if (std::filesystem::equivalent(output, image, none) && std::filesystem::is_regular_file(image, none)) {
@@ -228,7 +231,7 @@ void generate(const Options& options) {
   });
 }
 
-/// Run the command and return what it has to say of the encoder's input.
+/// Run the command and return its explanation of the encoder's input, if any.
 std::string run(const Options& options) {
   const std::vector<std::string>& words = options.words;
   const std::string commands = "encode, decode, reconstruct or generate; see vqvae --help";
@@ -266,7 +269,7 @@ std::string run(const Options& options) {
 
 int main(int count, char** values) {
   hold_closed_streams();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk, as in Python
+  std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is an error like a full disk, as in Python
   try {
     const Options options = parse(std::vector<std::string>(values + 1, values + count));
     if (options.help) {

@@ -1,9 +1,9 @@
-# Finds what the headers need. Sets vqvae_LIBRARIES and MXNET_ROOT or, where something is missing, vqvae_FAULT, one
+# Finds what the headers need. Sets vqvae_LIBRARIES and MXNET_ROOT or, if something is missing, vqvae_FAULT: one
 # sentence that says what to do.
 #
-# libmxnet comes with the Python package mxnet. It is looked for in MXNET_ROOT (a CMake or an environment variable: the
-# folder with libmxnet.so and include/) and, where that is not given, in a Python (Python3_EXECUTABLE, or the one that
-# CMake finds).
+# libmxnet comes with the Python package mxnet. It is looked for in MXNET_ROOT (a CMake or environment variable: the
+# folder with libmxnet.so and include/) or, if that is not set, in a Python installation (Python3_EXECUTABLE, or the one
+# that CMake finds).
 
 set(vqvae_FAULT "")
 set(vqvae_LIBRARIES vqvae_mxnet nlohmann_json::nlohmann_json OpenSSL::Crypto ZLIB::ZLIB Threads::Threads)

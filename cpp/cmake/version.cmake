@@ -1,4 +1,5 @@
-# Sets vqvae_VERSION, which stands in one place: the Python package, in the checkout (below) or the wheel (above).
+# Sets vqvae_VERSION from the only place that defines it, the Python package: in the checkout (first path) or the wheel
+# (second).
 foreach(package IN ITEMS "../../vqvae_gluon" "../..")
   if(EXISTS "${CMAKE_CURRENT_LIST_DIR}/${package}/__init__.py")
     file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/${package}/__init__.py" vqvae_VERSION REGEX "^__version__ = ")

@@ -1,5 +1,6 @@
-# find_package(vqvae 0.2 REQUIRED) gives the target vqvae::vqvae, from an installed prefix, the wheel (vqvae_DIR is what
-# python -m vqvae_gluon --cmake-dir prints) or a checkout. Sets vqvae_INCLUDE_DIR, and MXNET_ROOT, where libmxnet is.
+# find_package(vqvae 0.2 REQUIRED) provides the target vqvae::vqvae, from an installed prefix, the wheel (vqvae_DIR is
+# what python -m vqvae_gluon --cmake-dir prints) or a checkout. Sets vqvae_INCLUDE_DIR, and MXNET_ROOT, the folder of
+# libmxnet.
 include("${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake")
 if(vqvae_FAULT)
   set(vqvae_FOUND FALSE)

@@ -1,4 +1,4 @@
-# Of the checkout and of the wheel; in an installed prefix the file that is written here stands in this one's place.
+# For the checkout and the wheel. An installed prefix has a generated file in place of this one.
 include("${CMAKE_CURRENT_LIST_DIR}/version.cmake")
 include(CMakePackageConfigHelpers)
 set(vqvae_VERSION_FILE "${CMAKE_BINARY_DIR}/CMakeFiles/vqvaeConfigVersion.cmake")

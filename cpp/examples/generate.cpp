@@ -1,6 +1,7 @@
-/// Draws new images, all on one thread.
+/// Generates new images, all on one thread.
 ///
-/// Usage: generate MODEL OUT.png [COUNT [SEED]]; several images become one picture, OUT/ a folder of single ones.
+/// Usage: generate MODEL OUT.png [COUNT [SEED]]; several images make one picture; OUT/ is a folder with a file for
+/// each.
 
 #include <cstdint>
 #include <exception>

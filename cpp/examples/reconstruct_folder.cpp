@@ -1,4 +1,4 @@
-/// Reconstructs every image of a folder, by as many threads as there are cores.
+/// Reconstructs every image of a folder, with one thread per core.
 ///
 /// Usage: reconstruct_folder MODEL FOLDER OUT: OUT gets a PNG file for each image of FOLDER.
 

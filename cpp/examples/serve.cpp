@@ -1,5 +1,5 @@
-/// Answers requests in several threads, each with a codec of its own: a line of standard input is the path of an image,
-/// a line of standard output that path, a tab and the image's codes, or what is wrong with it. Answers come as they are
+/// Answers requests in several threads, each with its own codec. A line of standard input is the path of an image; a
+/// line of standard output is that path, a tab, and the image's codes or an error. Answers are printed as they become
 /// ready.
 ///
 /// Usage: serve MODEL [THREADS]

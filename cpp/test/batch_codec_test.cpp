@@ -1,4 +1,4 @@
-/// Many images by several threads: what one codec gives, in order, also for several callers at once.
+/// Many images with several threads: the same results as with one codec, in order, also for several callers at once.
 
 #include <dlfcn.h>
 
@@ -70,7 +70,7 @@ void test_refusals(BatchCodec& batches) {
   check::refuses<Error>([] { vqvae::compute_in_threads(0); }, "threads was given as 0", "no thread of MXNet's");
 }
 
-/// Return how many cores an operator of MXNet may use on a device: what OpenMP says in the thread that runs it.
+/// Return how many cores an MXNet operator may use on a device: OpenMP's answer in the thread that runs it.
 int cores_of(unsigned device) {
   static int count;
   const auto ask = [](void*, void*) {

@@ -1,7 +1,7 @@
 /// Encodes and reconstructs raw images, for comparison with Python.
 ///
-/// Usage: bulk MODEL BATCH_SIZE IMAGES CODES RECONSTRUCTIONS [THREADS], all files being raw bytes. Prints how many
-/// seconds encoding and decoding took, after first batches, for which oneDNN generates code.
+/// Usage: bulk MODEL BATCH_SIZE IMAGES CODES RECONSTRUCTIONS [THREADS]; all files are raw bytes. Prints the seconds
+/// that encoding and decoding took, after warm-up batches in which oneDNN generates code.
 
 #include <chrono>
 #include <cstddef>

@@ -4,7 +4,7 @@
 #include <iostream>
 #include <string>
 
-/// The least a test needs: count failures, say where, exit with the count.
+/// A minimal test library: counts failures and prints them; a test exits with the count.
 namespace check {
 
 inline int failures = 0;
@@ -14,7 +14,7 @@ inline void that(bool holds, const std::string& what) {
   if (!holds) ++failures;
 }
 
-/// Check that `call` throws a vqvae::Error whose message is one line that holds `words`.
+/// Check that `call` throws an Error whose message is one line that contains `words`.
 template <typename Error, typename Call>
 void refuses(Call call, const std::string& words, const std::string& what) {
   try {

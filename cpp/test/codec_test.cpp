@@ -38,7 +38,7 @@ void test_batch_sizes(vqvae::Codec& one) {
 
 void test_argmax() {
   const float nan = std::numeric_limits<float>::quiet_NaN(), low = -std::numeric_limits<float>::infinity();
-  // Rows of six places; below, what MXNet's argmax gives for each place.
+  // Three rows of six places; the expected codes below are those of MXNet's argmax.
   const std::vector<float> scores = {1, 2, nan, 1,   low, 3,    //
                                      3, 2, 5,   nan, low, nan,  //
                                      2, 2, nan, nan, low, 4};
@@ -102,7 +102,7 @@ void test_moving() {
 void test_manifest() {
   using vqvae::detail::parse_json;
   using vqvae::detail::sha256;
-  // FIPS 180-4's examples, and lengths around a block's.
+  // Examples of FIPS 180-4, and lengths around that of a block.
   check::that(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc");
   check::that(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "SHA-256 of nothing");
   check::that(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",

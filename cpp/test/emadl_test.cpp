@@ -1,11 +1,11 @@
-/// A program as EMADL's generator writes them loads a model's files. Such a program uses mxnet-cpp, whose headers the
-/// wheel lacks: the calls that mxnet-cpp makes into MXNet's C API stand here instead. For each component, a class
-/// with the file names built in loads graph, parameters and loss, binds an executor as if to train, for one image, and
-/// gives the first head. It reads the pixels of the ten test digits properly, gives the codec's bytes, and its LeNet
-/// reads the digits.
+/// Loads a model's files as a program written by EMADL's generator does. Such a program uses mxnet-cpp, whose headers
+/// the wheel lacks, so this one calls MXNet's C API as mxnet-cpp does. For each component, a class with built-in file
+/// names loads graph, parameters and loss, binds an executor for one image as for training, and returns the first head.
+/// The test passes the ten test digits through it, expects the bytes that the codec gives, and expects the LeNet to
+/// recognise the digits.
 ///
-/// Usage: emadl_test [MODEL PACKAGE], a model folder (default: the pre-trained one's) and the package of its
-/// components. Of another model, the LeNet is tried only where it is there.
+/// Usage: emadl_test [MODEL PACKAGE], a model folder (default: the pre-trained model's) and the package of its
+/// components. For another model, the LeNet is tested only if it is present.
 
 #include <mxnet/c_api.h>
 
@@ -38,13 +38,13 @@ void require(int status, const std::string& what) {
 
 /// Symbol::Load
 Graph load_graph(const std::string& path) {
-  vqvae::detail::register_operators();  // as mxnet-cpp does, which asks for the list of all
+  vqvae::detail::register_operators();  // as mxnet-cpp does by listing all operators
   SymbolHandle handle = nullptr;
   require(MXSymbolCreateFromFile(path.c_str(), &handle), path);
   return Graph(handle);
 }
 
-/// NDArray::LoadToMap, and four letters cut off each name, whether these are "arg:" or "aux:".
+/// NDArray::LoadToMap; the first four letters of each name, "arg:" or "aux:", are cut off.
 Arrays load_arrays(const std::string& path) {
   mx_uint count = 0, name_count = 0;
   NDArrayHandle* handles = nullptr;

@@ -1,4 +1,4 @@
-/// A program may end while MXNet's threads still work for an executor that is gone.
+/// A program may end while MXNet's threads still work for an executor that was destroyed.
 
 #include "vqvae/codec.hpp"
 
@@ -13,8 +13,7 @@ int main() {
   idle.forward(std::vector<float>(28 * 28));
   idle.output();
 
-  // A codec's executors are as good as idle when they go; one that is hard at work shows each time what may happen
-  // then.
+  // A codec's executors are almost idle when they are destroyed. A busy one reproduces every time what may happen then.
   vqvae::Executor busy = make(500);
   busy.forward(std::vector<float>(500 * 28 * 28));
 }

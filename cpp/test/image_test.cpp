@@ -1,4 +1,4 @@
-/// Image files. Which bad files are refused, and how, is tested from Python for both languages at once.
+/// Image files. Which bad files are refused, and how, is tested from Python, for both languages at once.
 
 #include <filesystem>
 #include <random>
@@ -49,7 +49,7 @@ void test_backgrounds() {
   for (const char* const text : {"red", "#fff", "#12345g", "112233"}) {
     check::refuses<Error>([&] { vqvae::parse_background(text); }, "must be black, white or #rrggbb", "no colour");
   }
-  // One row of two pixels, red, green, blue and alpha.
+  // One row of two RGBA pixels.
   using vqvae::detail::big_endian, vqvae::detail::png_chunk;
   const std::string header = big_endian(2) + big_endian(1) + std::string("\x08\x06\0\0\0", 5);
   const std::string row("\0\x64\x65\x66\x80\1\2\3\xff", 9);

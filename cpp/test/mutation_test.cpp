@@ -1,4 +1,4 @@
-/// Damaged files in one process: each is refused with one line, or gives a result.
+/// Damaged files, one after the other in one process: each is refused with a one-line error, or gives a result.
 ///
 /// Usage: mutation_test [COUNT] [SEED]
 
@@ -28,7 +28,7 @@ std::string mutate(Random& random, std::string content) {
   switch (below(random, 6)) {
     case 0: return content.substr(0, below(random, content.size() + 1));
     case 1:
-    case 2: {  // flipped bits, half the time near the start, where sizes and kinds stand
+    case 2: {  // flipped bits, half the time near the start, where sizes and types are stored
       const std::size_t reach = random() % 2 ? content.size() : std::min<std::size_t>(content.size(), 200);
       for (std::size_t i = below(random, 8) + 1; i > 0 && reach > 0; --i) {
         const unsigned bit = 1U << below(random, 8);
@@ -42,14 +42,14 @@ std::string mutate(Random& random, std::string content) {
       return content.replace(place, std::min<std::size_t>(4, content.size() - place), "\xff\xff\xff\x7f");
     }
     case 4: return content.insert(below(random, content.size() + 1), std::string(below(random, 100), '\xa5'));
-    default: {  // two parts exchanged
+    default: {  // two parts swapped
       const std::size_t middle = below(random, content.size() + 1);
       return content.substr(middle) + content.substr(0, middle);
     }
   }
 }
 
-/// A PNG file of 28 x 28 pixels, red, green, blue and alpha, with these compressed rows.
+/// Return a PNG file of 28 x 28 RGBA pixels with these compressed rows.
 std::string png_with_alpha(const std::string& rows) {
   using vqvae::detail::big_endian, vqvae::detail::png_chunk;
   const std::string header = big_endian(28) + big_endian(28) + std::string("\x08\x06\0\0\0", 5);

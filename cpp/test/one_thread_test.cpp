@@ -1,4 +1,4 @@
-/// MXNet in the one thread of a program: the codes and bytes of its own threads, on every core, and no other thread.
+/// MXNet in the calling thread: it computes on every core, and every other thread is refused.
 
 #include <sched.h>
 
@@ -15,7 +15,7 @@
 
 namespace {
 
-/// Return how many threads this process has.
+/// Return the number of threads of this process.
 unsigned threads() {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -24,7 +24,7 @@ unsigned threads() {
   return 0;
 }
 
-/// Return how many cores OpenMP may use.
+/// Return the number of cores that OpenMP may use.
 unsigned cores() {
   if (const char* const text = std::getenv("OMP_NUM_THREADS")) return static_cast<unsigned>(std::stoul(text));
   cpu_set_t set;
@@ -45,7 +45,7 @@ int main() {
   vqvae::Codec codec(VQVAE_PRETRAINED, 4);
   const std::vector<vqvae::Image> images = noise(10);
   const std::vector<vqvae::Codes> codes = codec.encode(images);
-  // MXNet's own choice is half of the cores; more than eight need more images than these.
+  // By default MXNet uses half of the cores; using more than eight would take more images.
   check::that(threads() - before >= std::min(cores(), 8U) - 1, "every core computes");
 
   using vqvae::Error;

@@ -1,4 +1,4 @@
-/// Nothing is printed but what the program prints itself: MXNet writes to std::cerr, which a buffer stands for here.
+/// Nothing is printed but the program's own output: MXNet writes to std::cerr, which is redirected to a buffer here.
 
 #include <iostream>
 #include <sstream>

@@ -1,4 +1,4 @@
-/// The sampler: the plain rule of choosing, stored codes, threads, refusals.
+/// The sampler: how a code is chosen, stored codes, threads, refusals.
 
 #include <cmath>
 #include <cstdint>
@@ -22,7 +22,7 @@ using vqvae::Error;
 using vqvae::Sampler;
 using vqvae::SampleSettings;
 
-/// The model of first_export with the prior of first_prior, see src/test/deploy/test_sampler.py.
+/// The model of first_export with the prior of first_prior; see src/test/deploy/test_sampler.py.
 class Model {
  public:
   Model() {
@@ -92,7 +92,7 @@ void test_names() {
   check::that(unquote("%") == "%" && unquote("%2") == "%2" && unquote("%zz%41") == "%zzA", "stray signs stay");
 }
 
-/// Return what codes.txt holds.
+/// Return the codes that codes.txt should hold, sampled anew.
 std::string draw_stored(Sampler& sampler) {
   SampleSettings any = settings_of(20, 3), one = settings_of(20, 4294967295U);
   one.label = "\xc3\xa9%";

@@ -1,6 +1,6 @@
-/// Eight threads, a codec each: every reconstruction is the one of a single thread, and memory does not grow.
+/// Eight threads with one codec each: every reconstruction equals that of a single thread, and memory does not grow.
 ///
-/// Usage: threads_test [COUNT]: how many reconstructions, all threads together.
+/// Usage: threads_test [COUNT]: the number of reconstructions, all threads together.
 
 #include <atomic>
 #include <cstddef>
@@ -26,7 +26,7 @@ double memory() {
   return resident * 4096 / (1 << 20);
 }
 
-/// Reconstruct in all threads; return how many of `count` results differ.
+/// Reconstruct in all threads; return how many of the `count` results differ.
 std::size_t differences(const std::vector<vqvae::Image>& inputs, const std::vector<vqvae::Image>& expected,
                         std::vector<vqvae::Codec>& codecs, std::size_t count) {
   std::atomic<std::size_t> next{0}, wrong{0};
