@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sets up what the tests need and runs every check and test. Says at the end how long each part took.
+# Sets up what the tests need and runs every check and test. Prints at the end how long each part took.
 #
 #   bash test.sh                     everything
-#   bash test.sh src/test/nn -k ema  what follows is handed to pytest
+#   bash test.sh src/test/nn -k ema  arguments are passed to pytest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
@@ -23,7 +23,7 @@ cpp=(cpp/{app,examples,test}/*.cpp benchmarks/*.cpp)
 part clang-format .venv/bin/clang-format --dry-run --Werror "${cpp[@]}" cpp/{app,test,include/vqvae{,/detail}}/*.hpp
 tidy() { printf '%s\0' "${cpp[@]}" | xargs -0 -n 1 -P "$(nproc)" .venv/bin/clang-tidy -p cpp/build --quiet; }
 part clang-tidy tidy
-# A process for each core takes one file of tests after another, for most tests keep only one core busy.
+# One process per core takes one test file after another, because most tests keep only one core busy.
 part pytest .venv/bin/python -m pytest --numprocesses auto --dist loadfile --durations 10 "$@"
 part ctest ctest --test-dir cpp/build --output-on-failure --parallel "$(nproc)"
 say "time: $times"

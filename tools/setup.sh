@@ -1,10 +1,10 @@
 # Sourced by build.sh and test.sh: makes sure that .venv and the C++ program are there.
-# What is done already is not done again.
+# Steps that are already done are skipped.
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Prints the first Python that will do: MXNet 1.9.1 runs on 3.8 to 3.11, the package with MNIST from 3.10.
+# Prints the first suitable Python: MXNet 1.9.1 runs on 3.8 to 3.11, the package with MNIST from 3.10.
 find_python() {
   local candidate
   for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3 python; do
@@ -16,10 +16,10 @@ find_python() {
   fail "no Python 3.10 or 3.11 found, which MXNet 1.9.1 and the MNIST package need; install one and run: PYTHON=/path/to/python3.11 bash $0"
 }
 
-# System packages are looked for by what they bring, so that any way of installing them will do.
+# System packages are detected by the files that they provide, so any way of installing them works.
 missing_packages() {
-  # The list is read to its end: a reader that leaves at the first match ends ldconfig by SIGPIPE, and
-  # with pipefail a library that is there would now and then be taken for missing.
+  # The list is read to its end: a reader that stops at the first match ends ldconfig by SIGPIPE, and with pipefail a
+  # library that is present would sometimes be reported as missing.
   local libraries
   libraries=$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null) || true
   has_library() { [[ $libraries == *"$1 "* ]]; }
@@ -29,7 +29,7 @@ missing_packages() {
   command -v c++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
   command -v cmake >/dev/null || echo cmake
-  # What the C++ headers and the program include, see cpp/cmake/dependencies.cmake.
+  # The libraries of the C++ headers and the program; see cpp/cmake/dependencies.cmake.
   has_header() { [ -e "/usr/include/$1" ] || c++ -E -include "$1" -x c++ /dev/null >/dev/null 2>&1; }
   has_header zlib.h || echo zlib1g-dev
   has_header openssl/evp.h || echo libssl-dev
@@ -39,7 +39,7 @@ missing_packages() {
 
 install_command="apt-get install -y --no-install-recommends"
 
-# Installs packages by apt-get: apt_install "" PACKAGE... as root, apt_install sudo PACKAGE... as somebody who may be.
+# Installs packages with apt-get: apt_install "" PACKAGE... as root, apt_install sudo PACKAGE... as a user with sudo.
 apt_install() {
   local as=$1
   shift
@@ -78,7 +78,7 @@ install_python_packages() {
 build_program() {
   say "C++ program: cpp/build/vqvae"
   local log=cpp/build/build.log
-  # A build folder remembers absolute paths: one that was made elsewhere is of no use.
+  # A build folder contains absolute paths, so one that was made elsewhere is of no use.
   grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD/cpp" cpp/build/CMakeCache.txt || rm -rf cpp/build
   mkdir -p cpp/build
   { cmake -S cpp -B cpp/build "-DPython3_EXECUTABLE=$PWD/.venv/bin/python" &&
@@ -86,7 +86,7 @@ build_program() {
   grep -q 'Building CXX' "$log" || say "C++ program: already up to date"
 }
 
-# For the tests of the page, and of the C++ headers, alone: without them, these tests say that they are skipped.
+# Needed only by the tests of the page and of the C++ headers, which are skipped without them.
 install_test_programs() {
   local packages=()
   command -v doxygen >/dev/null || packages+=(doxygen)

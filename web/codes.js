@@ -1,10 +1,10 @@
 /**
- * The grid of an image's codes and the palette to choose one from. Both are one stop of the Tab key; the arrow keys move
- * within them.
+ * The grid of an image's codes, and the palette to choose a code from. Each is a single tab stop; the arrow keys move
+ * within it.
  */
 import { paint } from "./image.js";
 
-/** Lets the arrow keys, Home and End move among buttons that stand in rows, of which one can be tabbed to. */
+/** Lets the arrow keys, Home and End move among buttons in rows, only one of which is in the tab order. */
 function roam(element, buttons, columns) {
   const focus = (index) => {
     buttons().forEach((button, other) => (button.tabIndex = other === index ? 0 : -1));
@@ -29,12 +29,12 @@ function roam(element, buttons, columns) {
   });
 }
 
-/** What a place of the grid is called. */
+/** Returns the name of a place in the grid. */
 export function placeName(place, columns) {
   return `row ${Math.floor(place / columns) + 1}, column ${(place % columns) + 1}`;
 }
 
-/** The codes of an image, each in its colour. */
+/** The grid of an image's codes, each in its colour. */
 export class CodesGrid {
   /** on: { pick(place), point(place or null), clear(first place of a row) }. */
   constructor(element, [rows, columns], colours, on) {
@@ -62,7 +62,7 @@ export class CodesGrid {
     this.show(null);
   }
 
-  /** Shows codes, where null is one that was cleared, or nothing at all. */
+  /** Shows codes, of which null is a cleared one; null instead of the codes shows an empty grid. */
   show(codes) {
     this.codes = codes;
     this.cells.forEach((button, place) => {
@@ -77,7 +77,7 @@ export class CodesGrid {
     });
   }
 
-  /** Marks the place that the palette is open for, or none. */
+  /** Marks the place that the palette is open for; null: none. */
   mark(place) {
     this.cells.forEach((button, other) => button.setAttribute("aria-selected", other === place));
   }
@@ -88,7 +88,7 @@ export class CodesGrid {
   }
 }
 
-/** All codes, each with its patch, to choose one from. */
+/** All codes with their patches, to choose one from. */
 export class Palette {
   /** on: { try(code), choose(code), leave() }. */
   constructor(section, element, colours, patches, shape, on) {

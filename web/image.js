@@ -1,16 +1,16 @@
 /**
- * Images: files in, canvases out. What a file becomes is what vqvae_gluon/data/image_file.py makes of it: gray by the
- * same whole numbers, and another size by stretch.js. Bytes stand channel by channel and row by row.
+ * Images: read from files, painted on canvases. A file is read as vqvae_gluon/data/image_file.py reads it: converted to
+ * gray with the same integers, and resized by stretch.js. Bytes are ordered channel by channel and row by row.
  */
 import { stretch } from "./stretch.js";
 
 const MOST_PIXELS = 1 << 26; // as in the package
 const MOST_BYTES = 1 << 28;
 
-/** A fault of a file, to be told as it is. */
+/** What is wrong with a file; the message is shown as it is. */
 export class ImageFault extends Error {}
 
-/** Returns { pixels, note } of an image file for a model of images [channels, height, width]. */
+/** Returns { pixels, note } of an image file for a model whose images are [channels, height, width]. */
 export async function readImage(file, [channels, height, width]) {
   if (file.size > MOST_BYTES) throw new ImageFault(`${file.name} has ${file.size} bytes: more than ${MOST_BYTES} are not read.`);
   const bytes = await contentOf(file);
@@ -31,7 +31,7 @@ async function contentOf(file) {
   }
 }
 
-/** Paints an image of [channels, height, width] bytes on a canvas, which takes its size. */
+/** Paints an image of [channels, height, width] bytes on a canvas, which is resized to fit. */
 export function paint(canvas, pixels, [channels, height, width]) {
   canvas.width = width;
   canvas.height = height;
@@ -67,7 +67,7 @@ function luma(data, gray) {
   return plane;
 }
 
-/** Puts RGBA bytes onto black; returns a sentence if that changes anything. */
+/** Flattens RGBA bytes onto black in place; returns a sentence if anything was transparent, else an empty text. */
 function flatten(data) {
   let shown = false;
   for (let index = 0; index < data.length; index += 4) {
@@ -93,7 +93,7 @@ async function decoded(blob, name) {
   }
 }
 
-/** Returns 'png', 'jpeg' or 'bmp'; throws ImageFault for any other file and for one of too many pixels. */
+/** Returns 'png', 'jpeg' or 'bmp'; throws ImageFault for any other file and for too many pixels. */
 function checkHeader(bytes, name) {
   const view = new DataView(bytes.buffer);
   const starts = (...wanted) => wanted.every((byte, index) => bytes[index] === byte);
@@ -114,7 +114,7 @@ function checkHeader(bytes, name) {
   return kind;
 }
 
-/** Returns [height, width] as a JPEG's frame header tells them, or [0, 0] where there is none. */
+/** Returns [height, width] from a JPEG's frame header, or [0, 0] if there is none. */
 function jpegSize(view) {
   let at = 2;
   while (at + 9 < view.byteLength) {

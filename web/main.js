@@ -1,6 +1,6 @@
 /**
- * The page: what is drawn or opened becomes codes, codes become an image, and the prior draws new codes. Each change of
- * the image has a number; what was computed for an earlier one is dropped.
+ * The page: a drawing or an opened image becomes codes, codes become an image, and the prior samples new codes. Each
+ * change of the image has a number; results computed for an earlier number are dropped.
  */
 import { CodesGrid, Palette, placeName } from "./codes.js";
 import { ImageFault, paint, readImage } from "./image.js";
@@ -8,7 +8,7 @@ import { Pad } from "./pad.js";
 import { codeBits, sampleCodes } from "./sampler.js";
 import { readSettings, toCommand } from "./settings.js";
 
-const QUIET = 200; // milliseconds without a change before the bits are counted
+const QUIET = 200; // milliseconds without a change before the bits are computed
 
 const $ = (id) => document.getElementById(id);
 const state = { number: 0, pixels: null, codes: null, bits: null, place: null };
@@ -136,10 +136,10 @@ async function makePrior() {
   $("complete").addEventListener("click", complete);
   await model.loadPrior();
   $("prior").hidden = false;
-  if (state.codes) weigh(state.number, ""); // of what was drawn in the meantime
+  if (state.codes) weigh(state.number, ""); // for what was drawn in the meantime
 }
 
-/** Opens an image file and shows what becomes of it. */
+/** Opens an image file and shows the result. */
 async function open(file) {
   try {
     const { pixels, note } = await readImage(file, model.about.image);
@@ -166,7 +166,7 @@ async function look(pixels, sentence) {
   }
 }
 
-/** Shows codes, null for those that are cleared, and the image that they make. */
+/** Shows codes, of which null is a cleared one, and the image that they make. */
 async function show(codes, sentence = "", number = renew()) {
   state.codes = codes;
   state.bits = null;
@@ -195,7 +195,7 @@ async function showImage(codes, number) {
   }
 }
 
-/** Counts the bits of the codes under the prior as soon as they have rested. */
+/** Computes the bits of the codes under the prior once they have not changed for a while. */
 function weigh(number, sentence) {
   clearTimeout(weighing);
   weighing = setTimeout(async () => {
@@ -228,7 +228,7 @@ function showBits(sum, sentence) {
   if (sentence) tell(`${sentence} ${sum.toFixed(1)} bits.`);
 }
 
-/** Shows what the code of a place is, on hover and on focus; null: that of the palette's place, or of none. */
+/** Shows the code of a place, on hover and on focus; null: that of the palette's place, or none. */
 function point(place) {
   state.place = place;
   const at = place ?? (palette.isOpen ? palette.place : null);
@@ -258,7 +258,7 @@ function choose(place) {
   palette.open(state.codes[place]);
 }
 
-/** Shows the image as it would be with another code at the place of the palette; null: as it is. */
+/** Shows the image with another code at the palette's place; null: as it is. */
 function tryCode(code) {
   const codes = [...state.codes];
   if (code != null) codes[palette.place] = code;
@@ -306,7 +306,7 @@ function complete() {
   return draw(given);
 }
 
-/** Draws new codes by the settings of the form, after those that are given. */
+/** Samples new codes with the settings of the form, after the given ones. */
 async function draw(given) {
   const settings = readSettings({
     label: $("class").value,
@@ -350,7 +350,7 @@ function showResults(images, decoded) {
   $("results").hidden = images.length < 2;
 }
 
-/** Empties the pad and what the model has seen. */
+/** Clears the pad and the model's input. */
 function forget() {
   closePalette();
   hideResults();
@@ -359,7 +359,7 @@ function forget() {
   paint($("input"), new Uint8Array(model.about.image.reduce((a, b) => a * b)), model.about.image);
 }
 
-/** Hides the new images, and the command that makes them: something else is shown. */
+/** Hides the new images and their command, because something else is shown. */
 function hideResults() {
   $("results").hidden = $("command").hidden = true;
 }
@@ -368,12 +368,12 @@ function priorSize() {
   return { codes: model.codes, places: model.places };
 }
 
-/** Returns the prior's step, which ends with Outdated as soon as there is another image. */
+/** Returns the prior's step, which throws Outdated once the image has changed. */
 function stepFor(number) {
   return (...inputs) => current(number, model.step(...inputs));
 }
 
-/** Starts another image; what is computed for an earlier one is dropped. */
+/** Numbers a new change of the image; results for an earlier one are dropped. */
 function renew() {
   $("error").hidden = true;
   return ++state.number;

@@ -1,16 +1,16 @@
 /**
- * The model at work: its ONNX files, run by ONNX Runtime Web in one thread of WebAssembly, and model.json, which says
- * how large everything is. Images are bytes, channel by channel and row by row; codes are plain arrays in raster order.
+ * Runs the model: its ONNX files, with ONNX Runtime Web in one thread of WebAssembly, and model.json, which gives all
+ * sizes. Images are bytes, channel by channel and row by row; codes are plain arrays in raster order.
  */
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
 
-const BATCH = 64; // codes whose patches are decoded at once
-const BREATH = 12; // milliseconds of work after which the browser may draw
+const BATCH = 64; // number of codes whose patches are decoded at once
+const BREATH = 12; // milliseconds of work before the browser gets a chance to draw
 
 export class Model {
-  /** Loads encoder and decoder; the prior comes later, by loadPrior. */
+  /** Loads the encoder and the decoder; loadPrior loads the prior later. */
   static async load() {
-    ort.env.wasm.numThreads = 1; // more need headers that a plain web server does not send
+    ort.env.wasm.numThreads = 1; // more threads need headers that a plain web server does not send
     ort.env.wasm.wasmPaths = { wasm: new URL("runtime/ort-wasm-simd-threaded.wasm", import.meta.url).href };
     const model = new Model(JSON.parse(new TextDecoder().decode(await fetched("model.json"))));
     model.encoder = await session("encoder.onnx");
@@ -41,7 +41,7 @@ export class Model {
     return Array.from(codes.data, Number);
   }
 
-  /** Returns the images of several arrays of codes. */
+  /** Returns the images decoded from several arrays of codes. */
   async decode(several) {
     const flat = BigInt64Array.from(several.flat(), BigInt);
     const codes = new ort.Tensor("int64", flat, [several.length, this.rows, this.columns]);
@@ -50,7 +50,7 @@ export class Model {
     return several.map((_, index) => toBytes(images.data.subarray(index * size, (index + 1) * size)));
   }
 
-  /** Returns, for each code, the middle patch of an image of that code alone, see patchShape. */
+  /** Returns, for each code, the middle patch of an image made of that code alone; see patchShape. */
   async patches() {
     const [, high, wide] = this.patchShape();
     const top = Math.floor(this.rows / 2) * high;
@@ -64,13 +64,13 @@ export class Model {
     return patches;
   }
 
-  /** The shape of what one code stands for. */
+  /** Returns the shape of the patch that one code stands for. */
   patchShape() {
     const side = (pixels, codes) => Math.max(1, Math.floor(pixels / codes));
     return [this.channels, side(this.height, this.rows), side(this.width, this.columns)];
   }
 
-  /** One place of the prior, see sampler.js. */
+  /** Runs the prior for one place; see sampler.js. */
   async step(previous, place, label, temperature, past) {
     const count = previous.length;
     const numbers = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [count]);
@@ -109,7 +109,7 @@ export class Model {
     return patch;
   }
 
-  /** Runs one network after the other: the runtime takes one call at a time, and the browser must draw in between. */
+  /** Queues the runs of the networks: the runtime takes one call at a time, and the browser must draw in between. */
   #run(network, inputs) {
     const result = this.turn.then(async () => {
       if (performance.now() - this.lastBreath > BREATH) {

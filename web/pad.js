@@ -1,17 +1,17 @@
 /**
- * The drawing pad: strokes of a pointer, kept as lines in the model's pixels, so that they can be drawn anew where a
- * digit of MNIST would lie. An image that is put on the pad stays until the first stroke.
+ * The drawing pad: pointer strokes, stored as lines in coordinates of the model's pixels, so that they can be redrawn
+ * where an MNIST digit would be. An image that is put on the pad stays until the first stroke.
  */
 import { paint, planeOf } from "./image.js";
 import { stretch } from "./stretch.js";
 
-const SHARPNESS = 280; // pixels of the longer side, about
+const SHARPNESS = 280; // approximate number of pixels of the longer side
 const PEN = 1 / 12; // of the longer side
 const BOX = 20 / 28; // of the longer side: the box that MNIST's digits fill
 const MOST_ENLARGED = 2.5;
 
 export class Pad {
-  /** onDraw is called after each change of the strokes, with true as long as a stroke goes on. */
+  /** onDraw is called after each change of the strokes, with true while a stroke is still being drawn. */
   constructor(canvas, shape, onDraw) {
     this.canvas = canvas;
     this.shape = shape;
@@ -39,7 +39,7 @@ export class Pad {
     paint(this.canvas, pixels, this.shape);
   }
 
-  /** Returns the strokes as an image of the model's shape; centred: as large as a digit of MNIST, in the middle. */
+  /** Returns the strokes as an image of the model's shape; centred: scaled and placed like an MNIST digit. */
   pixels(centred) {
     if (!centred || !this.strokes.length) return this.#rendered([1, 0, 0]);
     const points = this.strokes.flatMap((stroke) => stroke.points);
@@ -89,7 +89,7 @@ export class Pad {
     this.#lines(this.canvas, [1, 0, 0]);
   }
 
-  /** Draws the strokes on black, [enlarged, shifted to the right, shifted downwards]. */
+  /** Draws the strokes on black, transformed by [scale, shift to the right, shift down]. */
   #lines(canvas, [enlarged, x, y]) {
     canvas.width = this.width * this.scale;
     canvas.height = this.height * this.scale;

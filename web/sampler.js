@@ -1,11 +1,11 @@
 /**
- * How codes are drawn from a prior, place by place, as vqvae_gluon/sampling.py draws them: the same random numbers in
- * the same order, the same sums of doubles, the same comparison. It knows the prior as a function alone,
+ * Samples codes from a prior, place by place, as vqvae_gluon/sampling.py does: the same random numbers in the same
+ * order, the same sums of doubles, the same comparison. The prior is passed as a function,
  * step(previous codes, place, label, temperature, past) -> { probabilities, past }, where probabilities holds K numbers
- * for each image and past is what the next place needs.
+ * for each image and past is the state that the next place needs.
  */
 
-const LENGTH = 624; // of the state of the Mersenne twister
+const LENGTH = 624; // of the Mersenne Twister's state
 const SHIFT = 397;
 
 /** The random numbers of numpy.random.RandomState(seed), for a seed in [0, 2**32). */
@@ -47,9 +47,10 @@ export class RandomState {
 }
 
 /**
- * Returns the code that a random number in [0, 1) chooses by the probabilities (K) of the codes.
+ * Returns the code that a random number in [0, 1) selects from the probabilities (K) of the codes.
  *
- * Temperature 0: the most probable code; topK above 0: among that many most probable ones. Of equals, the first.
+ * Temperature 0 selects the most probable code; topK above 0 limits the choice to that many most probable codes. Of
+ * equal codes, the first counts.
  */
 export function choose(probabilities, random, temperature, topK) {
   if (!probabilities.every(Number.isFinite)) {
@@ -67,10 +68,10 @@ export function choose(probabilities, random, temperature, topK) {
 }
 
 /**
- * Returns the codes of `count` new images, an array of P numbers for each.
+ * Returns the codes of `count` new images, one array of P numbers per image.
  *
- * size: { codes: K, places: P }. settings: { count, label, temperature, topK, seed, given }, where given holds the codes
- * of the first places, which all images keep.
+ * size: { codes: K, places: P }. settings: { count, label, temperature, topK, seed, given }, where given holds the
+ * codes of the first places, kept in all images.
  */
 export async function sampleCodes(step, size, settings) {
   const { count, label, temperature, topK, seed, given } = settings;
@@ -91,7 +92,7 @@ export async function sampleCodes(step, size, settings) {
   return images;
 }
 
-/** Returns the bits that the prior needs for each code (P) of an image: minus log2 of its probability. */
+/** Returns the number of bits that the prior needs for each code (P) of an image: minus log2 of its probability. */
 export async function codeBits(step, size, codes, label) {
   const bits = [];
   let past = null;

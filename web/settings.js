@@ -1,12 +1,12 @@
 /**
- * The settings of the prior as a person types them: within the limits, and in the words, of `vqvae generate`.
+ * The settings of the prior as typed by the user, with the limits and messages of `vqvae generate`.
  */
 
 const LAST_SEED = 2 ** 32 - 1;
-const MOST_IMAGES = 16; // that the page shows
+const MOST_IMAGES = 16; // limit of this page
 const NUMBER = /^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/;
 
-/** Returns { label, temperature, topK, seed, count }, or { fault } with a sentence on what is wrong. */
+/** Returns { label, temperature, topK, seed, count }, or { fault } with a sentence that says what is wrong. */
 export function readSettings({ label, temperature, topK, seed, count, classes, codes }) {
   const heat = NUMBER.test(temperature.trim()) ? Number(temperature) : -1;
   const settings = {
@@ -27,7 +27,7 @@ export function readSettings({ label, temperature, topK, seed, count, classes, c
   return settings;
 }
 
-/** Returns the command that prints the same codes; MODEL stands for a model that is not the package's own. */
+/** Returns the command that prints the same codes; MODEL stands for a model other than the package's own. */
 export function toCommand({ label, temperature, topK, seed, count }, classes, isOwn = true) {
   const words = ["vqvae generate --codes"];
   if (!isOwn) words.push("--model MODEL");

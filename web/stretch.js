@@ -1,13 +1,13 @@
 /**
- * Another size for an image, to the byte as the package gets it from MXNet, and MXNet from OpenCV: when shrinking, the
- * mean of the area that a pixel covers, in sums of float32; else bilinear, in whole numbers. The order of the operations
- * and every rounding between them belongs to the result.
+ * Resizes an image to the same bytes as the package, which uses MXNet, which uses OpenCV: when shrinking, the mean over
+ * the area that a pixel covers, in float32 sums; otherwise bilinear, in integers. The order of the operations and every
+ * rounding between them affect the result.
  */
 
-const ONE = 2048; // a weight of 1 in bilinear sums
+const ONE = 2048; // the weight 1 in bilinear sums
 const float = Math.fround;
 
-/** Returns one channel (bytes, row by row) of [height, width] in the size [high, wide]. */
+/** Returns one channel (bytes, row by row) of [height, width] resized to [high, wide]. */
 export function stretch(plane, [height, width], [high, wide]) {
   if (height === high && width === wide) return plane;
   if (height < high || width < wide) return bilinear(plane, [height, width], [high, wide]);
@@ -31,7 +31,7 @@ function boxes(plane, [height, width], [high, wide]) {
   });
 }
 
-/** Means over areas that begin and end within pixels. */
+/** Means over areas whose borders lie within pixels. */
 function areas(plane, [height, width], [high, wide]) {
   const [down, across] = [shares(height, high), shares(width, wide)];
   const line = (row) =>
@@ -45,7 +45,7 @@ function areas(plane, [height, width], [high, wide]) {
   return result;
 }
 
-/** Returns, for each of `few` pixels, the [index, share] of those of `many` that it covers. */
+/** Returns, for each of `few` pixels, the [index, share] of each of the `many` pixels that it covers. */
 function shares(many, few) {
   const scale = 1 / (few / many);
   return Array.from({ length: few }, (_, index) => {
@@ -85,7 +85,7 @@ function bilinear(plane, [height, width], [high, wide]) {
 
 /**
  * Returns, for each of `wanted` pixels, the two of `given` that it lies between, and the weights of both. At the border
- * both are the same pixel, of which columns take all at once and rows take two shares, each rounded.
+ * both are the same pixel, which columns take with a single weight and rows in two shares, each rounded.
  */
 function neighbours(given, wanted, atOnce) {
   const scale = 1 / (wanted / given);
