@@ -1,4 +1,4 @@
-"""What several tests share. Tests mirror the folders of vqvae_gluon."""
+"""Fixtures and helpers shared by several tests. The folders of tests mirror those of vqvae_gluon."""
 import os
 import shutil
 import subprocess
@@ -12,16 +12,16 @@ COMMAND = ROOT / ".venv" / "bin" / "vqvae"
 PROGRAM = ROOT / "cpp" / "build" / "vqvae"
 PRETRAINED = ROOT / "pre-trained"
 DIGITS = [ROOT / "src" / "test" / "test_pre-trained" / "images" / f"{digit}.png" for digit in range(10)]
-# An EMADL project of another package, with other channels and residual branches.
+# An EMADL project with another package name, other channels and residual branches.
 PROJECT = ROOT / "src" / "test" / "emadl" / "project"
 
-# Classes of ``prior_run``, as sorted: names that are easily split, quoted or encoded wrongly.
+# Classes of ``prior_run``, sorted: names that are easily split, quoted or encoded wrongly.
 CLASSES = ("50%", "größer", "one, two")
 
-# Settings of ``vqvae prior`` for which seconds are enough.
+# Settings of ``vqvae prior`` that train within seconds.
 SMALL_PRIOR = ["--width", "16", "--layers", "2", "--heads", "2", "--batch-size", "16", "--num-epoch", "3"]
 
-# Every model of the zoo, narrow enough for tests.
+# Every model of the zoo, made narrow for tests.
 SMALL_MODELS = {
     "vqvae_emadl": {},
     "vqvae_residual": {"width": 8, "decoder_width": 8},
@@ -45,17 +45,17 @@ def _run(command, **kwargs):
     return subprocess.run(command, capture_output=True, timeout=300, check=False, **kwargs)
 
 
-# For what must be the same in both languages: how to run a command, or which program to run.
+# For behaviour that must be the same in both languages: how to run a command, or which program to run.
 BOTH = pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 BOTH_PROGRAMS = pytest.mark.parametrize("program", [COMMAND, PROGRAM], ids=["python", "cpp"])
 
 
-# The programs that the fixture ``driver`` needs, and Debian's packages of them.
+# The programs that the fixture ``driver`` needs, with their Debian packages.
 BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 
 def needs(programs):
-    """Skip a test where one of some programs is missing; ``programs`` has Debian's package of each."""
+    """Skip a test if one of some programs is missing; ``programs`` maps each to its Debian package."""
     missing = [package for program, package in programs.items() if shutil.which(program) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed (Debian's names): {', '.join(missing)}")
 
@@ -76,7 +76,7 @@ def make_model(update="ema", seed=0, name="vqvae_emadl", **settings):
 
 
 def spread_codebook(model):
-    """Let the codebook's rows be what the encoder gives for some images, so that all are in use; return the model."""
+    """Set the codebook's rows to encoder outputs of some images, so that all rows are in use; return the model."""
     import mxnet as mx
 
     from vqvae_gluon.data import to_unit
@@ -125,7 +125,7 @@ def picture_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_dataset():
-    """400 / 100 / 50 pictures of 8x8: four quarters, each dark or bright, which 2x2 codes can tell."""
+    """400 / 100 / 50 pictures of 8x8: four quarters, each dark or bright, which 2x2 codes can distinguish."""
     from vqvae_gluon.data import Dataset, Split
 
     rng = np.random.RandomState(0)
@@ -146,7 +146,7 @@ def small_recipe():
 
 @pytest.fixture(scope="session")
 def project_run(tmp_path_factory):
-    """The run of PROJECT, trained on MNIST for one epoch by a recipe that keeps its codebook alive."""
+    """The run of PROJECT, trained on MNIST for one epoch with a recipe that keeps its codebook in use."""
     run = tmp_path_factory.mktemp("project") / "run"
     command = ["train", "--emadl", PROJECT, "--recipe", "quick", "--num-epoch", "1", "--batch-size", "100"]
     result = run_python(*command, "--output", run)
@@ -156,7 +156,7 @@ def project_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def classes_folder(tmp_path_factory):
-    """A folder of 60 images of 16 x 16 pixels, 20 in the subfolder of each of CLASSES."""
+    """A folder of 60 images of 16 x 16 pixels, 20 in a subfolder for each of CLASSES."""
     from vqvae_gluon import write_png
 
     folder = tmp_path_factory.mktemp("classes")
@@ -169,7 +169,7 @@ def classes_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prior_run(classes_folder, tmp_path_factory):
-    """A run with a prior, trained for seconds on ``classes_folder``: 4 x 4 codes in [0, 8)."""
+    """A run with a prior, trained for a few seconds on ``classes_folder``: 4 x 4 codes in [0, 8)."""
     run = tmp_path_factory.mktemp("prior") / "run"
     command = ["train", "--data", classes_folder, "--image-size", "16x16", "--num-embeddings", "8", "--output", run]
     result = run_python(*command, "--batch-size", "16", "--num-epoch", "2", "--pictures", "0")
@@ -181,7 +181,7 @@ def prior_run(classes_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def picture_classes(tmp_path_factory):
-    """A folder of three splits, see :func:`picture_run.write_classes`."""
+    """A folder of three splits; see :func:`picture_run.write_classes`."""
     from picture_run import write_classes
 
     return write_classes(tmp_path_factory.mktemp("pictures") / "data")
@@ -189,7 +189,7 @@ def picture_classes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished_run(picture_classes, tmp_path_factory):
-    """A run with a prior on ``picture_classes``, see :func:`picture_run.train_with_prior`."""
+    """A run with a prior on ``picture_classes``; see :func:`picture_run.train_with_prior`."""
     from picture_run import train_with_prior
 
     return train_with_prior(tmp_path_factory.mktemp("prior") / "run", picture_classes)
@@ -197,13 +197,13 @@ def finished_run(picture_classes, tmp_path_factory):
 
 @pytest.fixture
 def copied_run(finished_run, tmp_path):
-    """A copy of the run that a test may change."""
+    """A copy of ``finished_run`` that a test may change."""
     return shutil.copytree(finished_run[0], tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """The folder of an exported model with random weights, of images 1 x 28 x 28."""
+    """The folder of an exported model with random weights, for images of shape (1, 28, 28)."""
     return export_newest(make_model(), tmp_path_factory.mktemp("exported") / "model")
 
 

@@ -1,9 +1,9 @@
-"""Kill a training again and again and see that it ends with the weights of one that was never killed.
+"""Kill a training again and again and check that it ends with the weights of one that was never killed.
 
 Usage: .venv/bin/python src/test/kills.py [--kills 25] [--seed 0] [--prior]     (after bash build.sh)
 
-A kill is a SIGKILL at a random moment, in the middle of writing a file, or right after one took its place; or a SIGINT
-or SIGTERM at a random moment, handled as by the command line. With --prior it is the training of a prior.
+A kill is a SIGKILL at a random moment, in the middle of writing a file, or right after a file was put in place; or a
+SIGINT or SIGTERM at a random moment, handled as by the command line. With --prior, a prior is trained.
 """
 import argparse
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Kill, resume, compare; print what came of it."""
+    """Kill, resume and compare; print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def kill_and_resume(folder: Path, kills: int, seed: int, prior: bool = False) -> int:
-    """Train in ``folder``/killed with ``kills`` deaths and in ``folder``/whole with none; return the deaths.
+    """Train in ``folder``/killed with ``kills`` deaths and in ``folder``/whole without; return the number of deaths.
 
     ``prior``: train a prior instead of an autoencoder.
     """
@@ -90,7 +90,7 @@ def _run(folder: Path, death: str, epochs: int, prior: bool) -> int:
 
 
 def train(folder: Path, death: str, epochs: int, prior: bool = False) -> None:
-    """Train on a little noise until ``death``.
+    """Train on a few images of noise until ``death``.
 
     'after S', 'SIGINT S' and 'SIGTERM S' come after S seconds, 'in N' and 'replaced N' with the Nth file written.
     """

@@ -1,10 +1,10 @@
-"""Damage files in many ways and see that every command ends in a clear line or in a result.
+"""Damage files in many ways and check that every command ends with a clear line or with a result.
 
 Usage: .venv/bin/python src/test/mutations.py [--count 10000] [--seed 0] [--only NAME]     (after bash build.sh)
 
-Mutation number n of a seed is always the same. Commands run in a worker process, so that a signal, a hang or a loss
-of memory is seen and laid at the door of the mutation that did it; what it was given is kept then. Those of the C++
-program run in processes of their own.
+Mutation number n of a seed is always the same. Commands run in a worker process, so that a signal, a hang or a lack of
+memory is noticed and attributed to the mutation that caused it; its input is kept then. Commands of the C++ program run
+in separate processes.
 """
 import argparse
 import collections
@@ -30,10 +30,10 @@ from conftest import DIGITS, PROGRAM
 from vqvae_gluon.data.image_format import PNG, chunk, chunks
 
 DIGIT = DIGITS[3]
-SECONDS = 20  # a command that takes longer hangs
-MEMORY = 6 << 30  # bytes of address space; libmxnet alone takes a good part of it
+SECONDS = 20  # a command that takes longer is considered hung
+MEMORY = 6 << 30  # bytes of address space; libmxnet alone takes a large part of it
 
-_PEAK = 1500  # MiB of resident memory that the commands may take, all of a worker's together
+_PEAK = 1500  # MiB of resident memory that all commands of a worker together may take
 
 Mutate = Callable[[random.Random, bytes], bytes]
 
@@ -41,8 +41,8 @@ Mutate = Callable[[random.Random, bytes], bytes]
 class Target(NamedTuple):
     """A file to damage, and a command that reads it.
 
-    ``words`` are the command's, with {file}, {folder} (a copy of ``folder`` with the damaged ``file`` in it) and {out}
-    in place of paths. ``cpp``: whether the C++ program knows the command.
+    ``words`` are the command's words, with {file}, {folder} (a copy of ``folder`` with the damaged ``file`` in it) and
+    {out} as placeholders for paths. ``cpp``: whether the C++ program has the command.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
 
 def truncate(rng: random.Random, content: bytes) -> bytes:
-    """Cut the end off."""
+    """Cut off the end."""
     return content[: rng.randrange(len(content) + 1)]
 
 
@@ -67,12 +67,12 @@ def flip_bits(rng: random.Random, content: bytes) -> bytes:
 
 
 def flip_early_bits(rng: random.Random, content: bytes) -> bytes:
-    """Flip bits in the first 200 bytes, where sizes and kinds stand."""
+    """Flip bits in the first 200 bytes, where sizes and types are stored."""
     return flip_bits(rng, content[:200]) + content[200:]
 
 
 def swap_parts(rng: random.Random, content: bytes) -> bytes:
-    """Exchange two parts of equal length."""
+    """Swap two parts of equal length."""
     size = rng.randint(1, max(1, len(content) // 8))
     first, second = sorted(rng.randrange(max(1, len(content) - size)) for _ in range(2))
     if second < first + size:
@@ -96,7 +96,7 @@ def insert_noise(rng: random.Random, content: bytes) -> bytes:
 
 
 def another_kind(rng: random.Random, content: bytes) -> bytes:
-    """Give a file of another kind."""
+    """Return a file of another kind."""
     return rng.choice([b"", b"\0" * 1000, b"{}", b"[]", b"null", b"hello\n", DIGIT.read_bytes(), content + content])
 
 
@@ -111,7 +111,7 @@ _VALUES = [
 
 
 def change_json(rng: random.Random, content: bytes) -> bytes:
-    """Replace, remove, rename, repeat or exchange values somewhere in a JSON tree."""
+    """Replace, remove, rename, repeat or swap values somewhere in a JSON tree."""
     tree = json.loads(content)
     for _ in range(rng.randint(1, 3)):
         places = _places(tree)
@@ -159,7 +159,7 @@ def _is_cyclic(tree: Any) -> bool:
 
 
 def change_archive(rng: random.Random, content: bytes) -> bytes:
-    """Replace, remove, rename or damage one array of an .npz file, whose checksums are right again."""
+    """Replace, remove, rename or damage one array of an .npz file, and correct the checksums."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = rng.choice(sorted(members))
@@ -196,7 +196,7 @@ def _array(rng: random.Random, content: Optional[bytes]) -> bytes:
 
 
 def change_chunk(rng: random.Random, content: bytes) -> bytes:
-    """Damage, remove, repeat or move one chunk of a PNG file, whose checksums are right again."""
+    """Damage, remove, repeat or move one chunk of a PNG file, and correct the checksums."""
     parts = [(name, body) for name, body, _ in chunks(content)]
     place = rng.randrange(len(parts))
     name, body = parts.pop(place)
@@ -211,7 +211,7 @@ def change_chunk(rng: random.Random, content: bytes) -> bytes:
 
 
 def make_targets(work: Path) -> List[Target]:
-    """Return every kind of file, made in ``work``."""
+    """Make every kind of file in ``work`` and return the targets."""
     import mxnet as mx
 
     from vqvae_gluon import Predictor, Recipe, Training, get_recipe, write_png
@@ -300,7 +300,7 @@ def make_targets(work: Path) -> List[Target]:
 
 
 def _write_picture(path: Path, image: np.ndarray) -> None:
-    from PIL import Image  # which matplotlib brings
+    from PIL import Image  # installed with matplotlib
 
     Image.fromarray(image).save(path)
 
@@ -336,7 +336,7 @@ def prepare(target: Target, content: bytes, place: Path) -> List[str]:
 
 
 def fault_of(status: Optional[int], errors: str, place: Path) -> str:
-    """Return what is wrong with a command's end, or an empty string."""
+    """Return what is wrong with how a command ended, or an empty string."""
     if status is None:
         return f"took more than {SECONDS} s"
     if status < 0:
@@ -353,7 +353,7 @@ def fault_of(status: Optional[int], errors: str, place: Path) -> str:
 
 
 class Worker:
-    """A Python process that runs commands of vqvae_gluon one after the other."""
+    """A Python process that runs commands of vqvae_gluon, one after the other."""
 
     def __init__(self) -> None:
         self._process: Optional[subprocess.Popen] = None
@@ -412,7 +412,7 @@ def serve() -> None:
 
 
 def run_program(words: List[str]) -> Any:
-    """Run the C++ program as :meth:`Worker.run` does the Python one."""
+    """Run the C++ program as :meth:`Worker.run` runs the Python one."""
     try:
         result = subprocess.run(
             [str(PROGRAM), *words],
@@ -426,10 +426,10 @@ def run_program(words: List[str]) -> Any:
 
 
 def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = None) -> Dict[str, Any]:
-    """Try ``count`` mutations, the kinds of files taking turns; return counts and the faults found.
+    """Try ``count`` mutations, alternating between the kinds of files; return counts and the faults found.
 
-    Where the C++ program knows the command it gets the same file, and must come to the same end. Files that found a
-    fault are kept in the folder ``keep``.
+    If the C++ program has the command, it gets the same file and must end in the same way. Files that revealed a fault
+    are kept in the folder ``keep``.
     """
     tried: Dict[str, int] = collections.Counter()
     ends: Dict[str, int] = collections.Counter()
@@ -466,7 +466,7 @@ def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = 
 
 
 def main() -> int:
-    """Run the mutations and print what came of them."""
+    """Run the mutations and print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,10 +1,11 @@
-"""Small EMADL projects, exported untrained, that between them have whatever a network can be made of."""
+"""Small EMADL projects, exported untrained, that together contain everything a network can be made of."""
 import json
 from pathlib import Path
 
 from conftest import export_newest, make_model, spread_codebook
 
-# What MXNet's fusion in C++ changed or lost, or its shape inference did not know, before the C++ layer minded them.
+# Parts that MXNet's fusion in C++ changed or lost, or its shape inference did not know, before the C++ layer handled
+# them.
 TAILS = {
     "a convolution": "Convolution(kernel=(3,3), channels=1)",
     "a convolution and relu": "Convolution(kernel=(3,3), channels=1) -> Relu()",
@@ -24,7 +25,7 @@ TAILS = {
 
 
 def export_tail(part: str, tail: str, folder: Path) -> Path:
-    """Export a project (1, 12, 8) -> 6 x 4 codes of 7 whose encoder or decoder, the ``part``, has such a tail."""
+    """Export a project, (1, 12, 8) -> 6 x 4 codes out of 7, whose ``part`` (encoder or decoder) ends in ``tail``."""
     body = tail.replace("BODY", "Convolution(kernel=(3,3), channels=1)")
     encoder = "Convolution(kernel=(4,4), channels=8, stride=(2,2))"
     decoder = "UpConvolution(kernel=(4,4), channels=8, stride=(2,2))"

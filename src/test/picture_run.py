@@ -1,4 +1,4 @@
-"""A run with a prior on pictures of quarters, trained in a moment, and what it takes to make and check one."""
+"""A quickly trained run with a prior on pictures of quarters, and helpers to make and check one."""
 import hashlib
 import json
 from pathlib import Path
@@ -23,14 +23,14 @@ RECIPE = PriorRecipe(width=8, layers=2, heads=2, batch_size=20, num_epoch=2, lea
 
 
 def pictures(count, label, rng):
-    """Return images (N, 1, 8, 8): four quarters, each dark or bright; of a class, one half is mostly bright."""
+    """Return images (N, 1, 8, 8) of four quarters, each dark or bright; in a class, one half is mostly bright."""
     bright = rng.rand(count, 2, 2) < np.where(np.arange(2) == label, 0.9, 0.3)
     quarters = np.where(bright, 220, 30).repeat(4, axis=1).repeat(4, axis=2)
     return (quarters + rng.randint(-30, 31, quarters.shape)).clip(0, 255).astype(np.uint8)[:, None]
 
 
 def write_classes(folder):
-    """Write three splits, with images of two classes, to a folder; the test split has one image of none as well."""
+    """Write three splits with images of two classes to a folder; the test split also has one image without a class."""
     rng = np.random.RandomState(0)
     for split, count in (("train", 30), ("validation", 15), ("test", 12)):
         for label, name in enumerate(CLASSES):
@@ -42,7 +42,7 @@ def write_classes(folder):
 
 
 def autoencoder(folder, data, **settings):
-    """Train an autoencoder in a moment; its best epoch is not its last."""
+    """Train an autoencoder quickly; its best epoch is not its last."""
     recipe = get_recipe("ema").replace(
         data=str(data), image_size=(8, 8), num_embeddings=8, embedding_dim=4, batch_size=20, num_epoch=2, pictures=0
     )
@@ -80,14 +80,14 @@ def files(folder):
 
 
 def all_digests(run):
-    """Return the SHA-256 of the files of a run's model, by the names that a manifest gives them."""
+    """Return the SHA-256 of each file of a run's model, by its name in a manifest."""
     return {f"model/{name}": hashlib.sha256(content).hexdigest() for name, content in files(run / "model").items()}
 
 
 def train_with_prior(run, data):
     """Train a run and its prior, whose best epoch is not its last.
 
-    Returns the run, the prior's training, its codes, and the manifest before there was a prior.
+    Returns the run, the prior's training, its codes, and the manifest from before there was a prior.
     """
     autoencoder(run, data)
     before = export_run(run)
@@ -105,9 +105,9 @@ def train_with_prior(run, data):
 
 
 def bits_by_hand(run, codes, labels):
-    """Return the bits (N,) of codes, from the logits of the exported graph."""
+    """Return the bits (N,) of codes, computed from the logits of the exported graph."""
     part = run / "model" / PRIOR
-    with pytest.warns(UserWarning):  # that MXNet cannot tell the types of inputs
+    with pytest.warns(UserWarning):  # that MXNet cannot infer the types of inputs
         network = gluon.SymbolBlock.imports(str(part / SYMBOL), ["data", "label"], str(part / PARAMETERS))
     logits = network(mx.nd.array(codes), mx.nd.array(labels)).asnumpy().astype(np.float64)
     flat = codes.reshape(len(codes), -1)

@@ -1,4 +1,4 @@
-"""docs/architecture.md names files, folders and names in them that exist, and all the rooms there are."""
+"""Every file, folder and name in docs/architecture.md exists, and it names all rooms of the package."""
 import re
 
 import pytest
@@ -11,7 +11,7 @@ CODE = re.compile(r"`([^`]+)`")
 #: `name` (`path`): a name in a file.
 NAMED = re.compile(r"`(\w+)`(?:, `\w+`)*(?: (?:and|or) `\w+`)? \(`([\w./-]+)`\)")
 
-#: A path has a slash or an ending; RUN stands for any.
+#: A path has a slash or a suffix; RUN stands for any folder.
 PATHS = sorted({code for code in CODE.findall(TEXT) if re.fullmatch(r"(?!RUN/)[\w.-]*[./][\w./-]+", code)})
 
 
@@ -31,7 +31,7 @@ def test_every_name_is_in_its_file():
 
 
 def defines(path, name):
-    """Whether a file defines a name, in Python or in C++, as a class, a function, a variable or a method."""
+    """Return whether a Python or C++ file defines a name, as a class, a function, a variable or a method."""
     text = (ROOT / path).read_text()
     python = rf"^\s*(?:class|def) {name}\b|^{name}\b.*="
     cpp = rf"^(?!\s*//).*\b(?:class|struct) {name}\b|^(?!\s*//)[^\n;=]*[\w>&*] {name}\(|const std::string {name} ="

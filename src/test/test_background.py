@@ -40,7 +40,7 @@ COMMANDS = {
     "encode to a file": ["encode", "nowhere", "-o", "out.npz", "--model", "nowhere"],
     "encode": ["encode", "no.png", "--model", "nowhere"],
     "reconstruct": ["reconstruct", "no.png", "out.png", "--model", "nowhere"],
-    "generate": ["generate", "--complete", "no.png", "--model", "nowhere"],  # without OUT.png, too
+    "generate": ["generate", "--complete", "no.png", "--model", "nowhere"],  # also without OUT.png
 }
 
 

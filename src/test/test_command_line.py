@@ -1,4 +1,4 @@
-"""Both command lines as a user meets them."""
+"""Both command lines from a user's point of view."""
 import json
 import os
 import shlex
@@ -21,7 +21,7 @@ from vqvae_gluon.workers import ALONE
 
 @pytest.fixture(scope="module")
 def trained(picture_folder, tmp_path_factory):
-    """A small model trained by the command line on a folder of images."""
+    """A small model trained with the command line on a folder of images."""
     run = tmp_path_factory.mktemp("trained") / "my run"
     command = ["train", "--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "-o", run]
     result = run_python(*command, "--batch-size", "16", "--num-epoch", "2", "--json")
@@ -213,7 +213,7 @@ def test_wrong_training_settings_get_one_line(tmp_path, words, text):
 
 @pytest.fixture
 def unfit_folder(tmp_path):
-    """A folder of two classes, of which one has no images to validate."""
+    """A folder of two classes, one of which has no images for validation."""
     for split, names in {"train": "ab", "validation": "a", "test": "ab"}.items():
         for name in names:
             for number, image in enumerate(random_images(8, size=(8, 8))):
@@ -319,7 +319,7 @@ def test_options_may_be_joined_and_ended(run, exported, tmp_path):
 
 
 def start(words, **pipes):
-    """Start a process that a signal can stop, also where the tests themselves run in the background of a shell."""
+    """Start a process that a signal can stop, even if the tests themselves run in the background of a shell."""
     return subprocess.Popen(
         list(map(str, words)), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes
     )
@@ -328,7 +328,7 @@ def start(words, **pipes):
 def test_ctrl_c_gets_one_line(exported):
     words = [str(COMMAND), "decode", "-", "out.png", "--model", str(exported)]
     waiting = start(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(8)  # it waits for codes by then; before, it stops as well
+    time.sleep(8)  # by then it waits for codes; it also stops if it is not there yet
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(60) == 130
     assert waiting.stderr.read() == b"vqvae: stopped\n"

@@ -1,6 +1,6 @@
-"""``vqvae prior`` and both programs' ``vqvae generate`` as a user meets them: the same bytes, the same lines.
+"""``vqvae prior`` and both programs' ``vqvae generate`` from a user's point of view: the same bytes, the same lines.
 
-Commands of Python run in one worker process, which is what starts slowly.
+Python commands run in one worker process, because Python is slow to start.
 """
 import json
 import math
@@ -28,7 +28,7 @@ PRIOR = "model/vqvae.Prior"
 
 @pytest.fixture(scope="module")
 def worker():
-    """A process that runs Python's commands: ``run(words)`` returns (status, standard error)."""
+    """A process that runs Python commands: ``run(words)`` returns (status, standard error)."""
     started = Worker()
     yield started
     started.close()
@@ -51,7 +51,7 @@ def text_of(words):
 
 @pytest.fixture
 def generate(worker, tmp_path):
-    """Run ``generate`` in both programs, each in a folder of its own; return the folder, which must be the same."""
+    """Run ``generate`` in both programs, each in its own folder; check that both folders are equal, and return one."""
 
     def run(*words, output="out.png"):
         folders = [tmp_path / name for name in ("python", "cpp")]
@@ -74,7 +74,7 @@ def generate(worker, tmp_path):
 
 @pytest.fixture
 def refused(worker, tmp_path):
-    """Run ``generate`` in both programs, which must refuse with one line, the same, and leave nothing; return it."""
+    """Run ``generate`` in both programs, which must refuse with the same line and leave nothing; return the line."""
 
     def run(*words):
         command, before = text_of(["generate", *words]), contents(tmp_path)
@@ -263,7 +263,7 @@ def change(path, function):
 
 
 def flip(place):
-    """Return what changes one byte, counted from the end where it is negative."""
+    """Return a function that changes one byte; a negative place counts from the end."""
 
     def flipped(content):
         changed = bytearray(content)
@@ -288,7 +288,7 @@ def without_last_head(content):
 
 
 def other_head_type(content):
-    """Let the first head be of float64."""
+    """Make the first head float64."""
     graph = json.loads(content)
     source = graph["heads"][0]
     graph["nodes"].append({"op": "Cast", "name": "wide", "attrs": {"dtype": "float64"}, "inputs": [source]})
@@ -305,7 +305,7 @@ def change_array(name, function):
     return changed
 
 
-# The file in PRIOR, what happens to it, whether a manifest lies beside it, and what is said.
+# The file in PRIOR, what happens to it, whether there is a manifest beside it, and the expected message.
 DAMAGES = {
     "short, signed": (PARAMETERS, lambda content: content[:-100], True, "(SHA-256 differs); export it again"),
     "a byte, signed": (PARAMETERS, flip(-3000), True, "(SHA-256 differs); export it again"),
@@ -394,7 +394,7 @@ def test_a_prior_of_other_shapes_is_refused(refused, prior_run, tmp_path):
 
 @pytest.fixture(scope="module")
 def half_sorted_run(worker, classes_folder, tmp_path_factory):
-    """A run, still without a prior, of images of which some lie beside the folders of the classes."""
+    """A run, still without a prior, on images some of which lie beside the folders of the classes."""
     folder = tmp_path_factory.mktemp("half sorted")
     shutil.copytree(classes_folder, folder / "data")
     for index in range(20):
@@ -496,7 +496,7 @@ def test_a_finished_prior_is_left_alone_and_a_lost_export_made_again(worker, pri
     change(run / PRIOR / PARAMETERS, flip(-3000))
     assert tuple(worker.run(text_of(["prior", run, "--resume"]))) == (0, "")
     assert contents(run) == before
-    # An autoencoder that is exported again keeps the prior that knows its codes.
+    # An autoencoder that is exported again keeps the prior of its codes.
     assert tuple(worker.run(text_of(["export", run]))) == (0, "")
     assert contents(run) == before
 
@@ -508,7 +508,7 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, p
         shutil.copytree(prior_run, run)
         shutil.rmtree(run / "prior")
         shutil.rmtree(run / PRIOR)
-    small = SMALL_PRIOR[:-2]  # all but the number of epochs
+    small = SMALL_PRIOR[:-2]  # everything but the number of epochs
     words = [*small, "--num-epoch", "6", "--epoch-passes", "20", "--pictures", "1", "--checkpoint-period", "100"]
     words += ["--background", "white", "--data", tmp_path / "my data", "--ctx", "cpu(0)"]
     training = subprocess.Popen(

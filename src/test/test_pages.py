@@ -1,7 +1,7 @@
-"""The examples of README and of the pages in docs/ run as they stand there, on small data.
+"""The examples of README and of the pages in docs/ run as written, on small data.
 
-Each page has a checkout of its own, in which its ``bash`` and ``python`` blocks run one after the other. A comment
-``<!-- not run: REASON -->`` before a block keeps it from being run; NOT_RUN has the lines that are left out.
+Each page has its own checkout, in which its ``bash`` and ``python`` blocks run one after the other. A comment ``<!--
+not run: REASON -->`` before a block keeps it from being run; NOT_RUN lists single lines that are left out.
 """
 import os
 import re
@@ -17,7 +17,7 @@ from vqvae_gluon import write_png
 
 PAGES = ["README.md", "pre-trained/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
-#: Lines of blocks that are not run, and why.
+#: Lines in blocks that are not run, and why.
 NOT_RUN = {
     r"bash (build|test)\.sh": "set up the checkout that this runs in",
     r"pip install": "what is installed here already",
@@ -29,7 +29,7 @@ NOT_RUN = {
     r"experiments/\w+\.py": "takes hours",
 }
 
-#: What a page must have made.
+#: The files that a page must have created.
 MADE = {
     "README.md": ["reconstruction.png", "runs/mine/model", "new.png"],
     "docs/generation.md": ["three.png", "threes.png", "many", "scores.csv", "samples.png"],
@@ -40,7 +40,7 @@ MADE = {
 
 SHORT = "--num-epoch 1 --batch-size 8 --pictures 0"
 
-#: .venv/bin/vqvae of the checkout: adds what makes a training short and the data few to what stands on the page.
+#: .venv/bin/vqvae of the checkout: adds options to the page's commands that make trainings short and data small.
 SHIM = f"""#!/bin/sh
 words=" $* "
 case "$words" in
@@ -59,7 +59,7 @@ exec '{COMMAND}' "$@"
 
 
 class Block(NamedTuple):
-    """A block of a page that is to be run, or the reason why not."""
+    """A block of a page that is to be run, or the reason why it is not."""
 
     language: str
     text: str
@@ -78,7 +78,7 @@ def is_run(line: str) -> bool:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A folder of thirty images in colour, 64 x 64."""
+    """A folder of thirty colour images of 64 x 64 pixels."""
     folder = tmp_path_factory.mktemp("examples")
     for index, image in enumerate(random_images(30, 3, (64, 64))):
         write_png(folder / f"{index}.png", image)
@@ -87,7 +87,7 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def checkout(images, prior_run, tmp_path):
-    """A folder that looks like the checkout to who only reads, with a digit, images, a project and a run to try."""
+    """A folder that looks like the checkout to commands that only read, with a digit, images, a project and a run."""
     for name in ("pre-trained", "src", "cpp", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(DIGITS[5], tmp_path / "digit.png")
@@ -126,7 +126,7 @@ def test_examples(path, checkout, prior_run):
             lines = [line for line in block.text.splitlines() if is_run(line)]
             run(["bash", "-e", "-o", "pipefail", "-c", "\n".join(lines)], checkout)
         elif block.language == "python":
-            # One epoch is enough, and a folder of its own, as for who takes Python and not the command line.
+            # One epoch is enough; a separate folder, as for a reader who uses Python instead of the command line.
             code = block.text.replace(".run()", ".run(1)").replace("runs/mine", "runs/python")
             run([sys.executable, "-c", code], checkout)
     missing = [name for name in MADE.get(path, ()) if not (checkout / name).exists()]

@@ -1,4 +1,4 @@
-"""An EMADL project of a user: trained, resumed, exported, compared, and run in both languages."""
+"""A user's EMADL project: trained, resumed, exported, compared, and run in both languages."""
 import json
 import shutil
 import subprocess
@@ -41,7 +41,7 @@ CONFIGURATION = """configuration Dec {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project whose sizes no stride divides, with names of its own, in a folder with other files."""
+    """A project with sizes that no stride divides and its own names, in a folder with other files."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "src").mkdir()
     for name, text in (("Enc.emadl", ENCODER), ("Dec.emadl", DECODER), ("Dec.conf", CONFIGURATION)):

@@ -1,4 +1,4 @@
-"""Short parts of the long runs of docs/reliability.md, and what numbers and disks may do to a training."""
+"""Short versions of the long runs of docs/reliability.md, and trainings with extreme numbers and full disks."""
 import dataclasses
 import json
 import os
@@ -34,7 +34,7 @@ def dataset_of(train, validation=None):
 
 
 def test_damaged_files_are_refused_or_read():
-    # In a process of its own: the peak of memory is that of all the children that a process has had.
+    # In a separate process, because peak memory is measured over all children that a process has had.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         result = pool.submit(run_mutations, 144, seed=1).result()
     assert result["faults"] == []
@@ -50,7 +50,7 @@ SETTINGS = st.sampled_from([field.name for field in dataclasses.fields(Recipe)])
 
 
 def returns_or_refuses(function, *arguments):
-    """Call a function; whatever it is given, it may only return or raise a VQVAEError of one line."""
+    """Call a function, which may only return or raise a one-line VQVAEError, whatever it is given."""
     try:
         return function(*arguments)
     except VQVAEError as error:
@@ -97,13 +97,13 @@ def test_a_killed_training_of_a_prior_ends_as_one_that_was_not(tmp_path):
 
 
 def limited(kind, size):
-    """Return what sets a limit of the system for a new process alone."""
+    """Return a function that sets a system limit for a new process only."""
     limits = (size, resource.getrlimit(kind)[1])
     return lambda: resource.setrlimit(kind, limits)
 
 
 def no_file_beyond(size):
-    """Return what makes a new process unable to write larger files: a full disk, for it alone."""
+    """Return a function that keeps a new process from writing larger files, as a full disk would."""
     return limited(resource.RLIMIT_FSIZE, size)
 
 
@@ -121,7 +121,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(picture_folder, tmp_path):
         lines = result.stderr.decode().strip().splitlines()
         assert result.returncode == 2 and len(lines) == 1 and lines[0].endswith("cannot be written (File too large)")
         assert list_checkpoints(run) == []
-        shutil.rmtree(run, ignore_errors=True)  # it is left where something had been written before
+        shutil.rmtree(run, ignore_errors=True)  # it is left behind if something had been written before
     assert train(resource.RLIM_INFINITY).returncode == 0
     checkpoint = checkpoint_path(run, list_checkpoints(run)[-1]).read_bytes()
     model = {path: path.read_bytes() for path in sorted((run / "model").rglob("*")) if path.is_file()}
@@ -220,7 +220,7 @@ def test_a_stop_waits_for_the_end_of_a_block_and_is_not_lost(small_recipe, small
         runtime.stop(signal.SIGINT, None)
         done.append("the rest of the block")
     assert done
-    # As if a library's callback had lost the exception.
+    # As if a library's callback had swallowed the exception.
     training = Training(small_recipe, small_dataset, tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         training.run()
@@ -359,7 +359,7 @@ def test_a_broken_environment_is_told_in_a_line(tmp_path, case, words):
 
 
 def test_another_python_is_told_in_a_line(tmp_path):
-    # The first thing a too new Python meets is an import that fails.
+    # A Python that is too new fails first at an import.
     (tmp_path / "mxnet.py").write_text("import sys\nsys.version_info = (3, 13, 1)\nraise ImportError('x')\n")
     result = run_python("encode", "x.png", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert result.stderr == b"vqvae: error: this is Python 3.13.1, MXNet 1.9.1 needs 3.8 to 3.11; use another Python\n"
@@ -391,7 +391,7 @@ def test_what_a_machine_lacks_is_told_in_a_line(tmp_path, script, present, missi
 
 
 def test_a_long_list_of_libraries_is_read_to_its_end(tmp_path):
-    # A reader that left at the first match ended ldconfig by SIGPIPE: now and then libgomp1 was said to be missing.
+    # A reader that stopped at the first match ended ldconfig by SIGPIPE: sometimes libgomp1 was reported as missing.
     names = "libgomp.so.1 libGL.so.1 libglib-2.0.so.0 "
     script = f"#!/bin/bash\nprintf '%s\\n%1000000s' '{names}' x && touch \"$0.ended\"\n"
     (tmp_path / "ldconfig").write_text(script)

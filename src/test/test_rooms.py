@@ -1,4 +1,4 @@
-"""The package's rooms stand one above the other: nothing imports what is above it, or itself by a way round."""
+"""The package's rooms (modules and folders) are layered: nothing imports from above, and there are no cycles."""
 import ast
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import vqvae_gluon
 
 PACKAGE = Path(vqvae_gluon.__file__).parent
 
-#: The rooms, from the ground up: a module or a folder of modules. Those of one line know nothing of each other.
+#: The rooms from the bottom up: each a module or a folder of modules. Rooms on one line do not import each other.
 ORDER = (
     {"errors"},
     {"runtime", "background"},
@@ -38,9 +38,9 @@ def read_modules(package):
 
 
 def imports(modules, folders):
-    """Return the modules that each one imports, wherever in its text, by names within the package.
+    """Return the modules that each module imports, anywhere in its text, by their names within the package.
 
-    ``folders`` are the modules that have others below them, from which relative names begin.
+    ``folders`` are the modules that contain others, where relative names start.
     """
     found = {}
     for name, text in modules.items():
@@ -60,7 +60,7 @@ def imports(modules, folders):
 
 
 def _source(node, name, is_folder):
-    """Return the absolute name of what is imported from, without the dots that it begins with."""
+    """Return the absolute name of the module imported from; relative names are resolved."""
     if not node.level:
         return node.module
     here = ["vqvae_gluon", *filter(None, name.split("."))]
@@ -69,12 +69,13 @@ def _source(node, name, is_folder):
 
 
 def check(found):
-    """Raise AssertionError for a module without a room and an arrow that runs up, and CycleError for a cycle."""
+    """Raise AssertionError for a module without a room and for an import from above, and CycleError for a cycle."""
     floors = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
     for name, imported in found.items():
         for other in imported:
             room, below = name.split(".")[0], other.split(".")[0]
-            # The package itself tells its version to all; its public names are strings, loaded when they are used.
+            # Every module may import the version from the package itself; its public names are strings, loaded on
+            # use.
             if below and room != below:
                 assert room and floors[below] < floors[room], f"{name or 'vqvae_gluon'} imports {other} from above it"
         assert not name or name.split(".")[0] in floors, f"{name} stands in no room"
@@ -94,7 +95,7 @@ def test_no_arrow_runs_up_and_none_round(modules):
     found = imports(modules, folders_of(modules))
     check(found)
     assert {name.split(".")[0] for name in modules if name} == set().union(*ORDER)
-    # What the graph must have seen: an import at the top, one in a function, one of a package, and the version.
+    # The graph must contain an import at the top, one in a function, one of a package, and that of the version.
     assert "training.loop" in found["training.autoencoder"] and "training.loop" in found["cli.prior"]
     assert "nn" in found["model_zoo"] and "" in found["workers"] and "cli.train" in found["cli"]
 

@@ -1,4 +1,4 @@
-"""The docs site is built by one command, and whatever its pages link to is there."""
+"""The docs site is built with one command, and everything that its pages link to exists."""
 import json
 import os
 import re
@@ -17,7 +17,7 @@ pytest.importorskip("mkdocs")
 
 
 class Page(HTMLParser):
-    """The anchors of a page, where its links lead, and what a browser loads with it."""
+    """The anchors of a page, the targets of its links, and the files that a browser loads with it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, with the tutorial as it is committed: to run it takes two minutes."""
+    """The site, with the tutorial as committed, because running it takes two minutes."""
     folder = tmp_path_factory.mktemp("site") / "out"
     command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     environment = {**os.environ, "EXECUTE": "false", "PYTHONWARNINGS": "ignore"}

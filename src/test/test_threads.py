@@ -1,9 +1,9 @@
-"""How many threads compute."""
+"""The number of threads that compute."""
 import os
 import subprocess
 import sys
 
-#: Prints how many threads the process has before and after a large array is handed to MXNet and taken back.
+#: Prints how many threads are added when a large array is copied to MXNet and back.
 COPY = """
 import os, numpy, mxnet as mx
 def threads():
@@ -28,4 +28,4 @@ def test_large_copies_need_no_threads_of_their_own():
 
 
 def test_mxnet_alone_has_them():
-    assert more_threads("") > 0  # or the test above could not fail
+    assert more_threads("") > 0  # otherwise the test above could not fail

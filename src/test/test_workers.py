@@ -1,4 +1,4 @@
-"""What workers compute together, with threads in the place of processes and a sum in the place of MXNet's servers."""
+"""What workers compute together, with threads instead of processes and a plain sum instead of MXNet's servers."""
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +16,7 @@ COUNT = 3
 
 
 class Store:
-    """Adds up in float32 what all push, and gives it to all."""
+    """Adds up in float32 what all workers push, and returns the sum to all."""
 
     def __init__(self):
         self.barrier, self.lock, self.total = threading.Barrier(COUNT, timeout=30), threading.Lock(), None
@@ -37,7 +37,7 @@ class Store:
 
 
 def together(function):
-    """Return what a function gives for each of the workers, called by all at once."""
+    """Return the results of a function for each worker, with all workers calling it at once."""
     store = Store()
     with ThreadPoolExecutor(COUNT) as pool:
         return list(pool.map(lambda rank: function(Workers(store, rank, COUNT)), range(COUNT)))
@@ -82,12 +82,12 @@ def test_what_comes_from_the_first_comes_to_the_bit():
 def test_averages_of_shares_are_those_of_the_batch():
     rng = np.random.RandomState(0)
     z = rng.randn(7, 2, 3, 3).astype(np.float32)
-    codes = rng.randint(0, 3, (7, 3, 3)).astype(np.float32)  # rows 3 and 4 die at once, and are drawn from the batch
+    codes = rng.randint(0, 3, (7, 3, 3)).astype(np.float32)  # rows 3 and 4 die at once, and restart from the batch
 
     def move(workers):
         quantizer = VectorQuantizer(5, 2, "ema", prefix="")
         quantizer.initialize()
-        quantizer.embeddings.set_data(mx.nd.ones((5, 2)))  # an initializer would not: the quantizer has its own
+        quantizer.embeddings.set_data(mx.nd.ones((5, 2)))  # an initializer would not do: the quantizer has its own
         averages = CodebookAverages(quantizer, decay=0.5, dead_below=0.8, workers=workers)
         draws = np.random.RandomState(1)
         replaced = [
