@@ -1,4 +1,4 @@
-"""Metrics against their definitions."""
+"""Metrics compared with their definitions."""
 import numpy as np
 
 from vqvae_gluon.evaluation.metrics import CodeCounts, perplexity, psnr, ssim

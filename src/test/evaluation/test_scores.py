@@ -1,4 +1,4 @@
-"""How strange images are: the bits of their codes, beside those of the exported graph by hand."""
+"""How unusual images are: the bits of their codes, compared with bits computed by hand from the exported graph."""
 import csv
 import io
 
@@ -20,7 +20,7 @@ def test_scores_begin_with_the_strangest_image(finished_run, picture_classes):
     bits = bits_by_hand(run, codes, np.full(25, 2))
     np.testing.assert_allclose([score.bits for score in scores], bits, rtol=1e-5)
     assert [score.bits for score in scores] == sorted((score.bits for score in scores), reverse=True)
-    assert len({score.bits for score in scores}) < 25  # of quarters, many are equal
+    assert len({score.bits for score in scores}) < 25  # many pictures of quarters are equal
     for one, other in zip(scores, scores[1:]):
         assert one.bits > other.bits or one.image < other.image
 

@@ -1,4 +1,4 @@
-"""Figures over whole splits, beside those computed from the parts of the same model by hand."""
+"""Metrics over whole splits, compared with those computed by hand from the parts of the same model."""
 import shutil
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_an_evaluation_tells_the_figures_of_each_class(finished_run, picture_cla
 
 def test_an_evaluation_goes_by_the_names_of_classes(finished_run, tmp_path):
     run, rng = finished_run[0], np.random.RandomState(2)
-    # The second of the prior's classes alone, first and last among others of the data.
+    # Only the second of the prior's classes, as first and last among other classes of the data.
     for name in ("a", CLASSES[1]):
         for number, image in enumerate(pictures(12, 1, rng)):
             (tmp_path / name).mkdir(exist_ok=True)

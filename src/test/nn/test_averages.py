@@ -1,4 +1,4 @@
-"""The moving averages of a codebook, by hand."""
+"""The moving averages of a codebook, compared with values worked out by hand."""
 import mxnet as mx
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def make_quantizer(update="ema", codebook=None, k=5, d=3):
 
 
 def move(averages, z, codes):
-    """Let averages take in one batch of one device."""
+    """Update averages with one batch from one device."""
     return averages.step([mx.nd.array(codes)], [mx.nd.array(z)], np.random.RandomState(0))
 
 
@@ -38,7 +38,7 @@ def test_averages_start_at_rows_and_counts():
     averages = CodebookAverages(make_quantizer(k=2, d=2), dead_below=0.5)
     averages.start(np.array([[1, 2], [3, 4]], np.float32), np.array([8.0, 0.0]))
     np.testing.assert_array_equal(averages.codebook(), [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(averages.counts, [8, 0.5])  # no row starts dead
+    np.testing.assert_array_equal(averages.counts, [8, 0.5])  # no row is dead at the start
     np.testing.assert_array_equal(averages.sums, [[8, 16], [1.5, 2]])
 
 
@@ -56,7 +56,7 @@ def test_devices_are_added_up():
 def test_ema_update_by_hand():
     codebook = np.array([[0.0, 0.0], [1.0, 1.0]], np.float32)
     averages = CodebookAverages(make_quantizer("ema", codebook, 2, 2), decay=0.5, epsilon=0.1, dead_below=0)
-    # Counts start at 1, sums at the rows. Three vectors: two of code 0, one of code 1.
+    # Counts start at 1 and sums at the rows. Three vectors: two with code 0, one with code 1.
     z = np.array([[0.2, 0.4, 0.8], [0.0, 0.2, 1.2]], np.float32).reshape(1, 2, 1, 3)
     move(averages, z, [[[0, 0, 1]]])
     np.testing.assert_allclose(averages.counts, [0.5 * 1 + 0.5 * 2, 0.5 * 1 + 0.5 * 1])

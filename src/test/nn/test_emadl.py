@@ -13,7 +13,7 @@ from vqvae_gluon import VQVAEError, get_model
 from vqvae_gluon.nn import UpConvolution
 from vqvae_gluon.nn.up_convolution import add_bias
 
-# The seed's components: layer, channels, kernel, stride; EMADL's "same" padding follows from them.
+# The seed's components: layer, channels, kernel and stride, which determine EMADL's "same" padding.
 ENCODER = """
 Convolution(kernel=(3,3), channels=32, stride=(2,2)) ->
 Relu() ->
@@ -50,7 +50,7 @@ def emadl_layers(text):
 
 
 def exported_layers(symbol):
-    """Return the layers of an exported graph in the same form, up to the quantizer."""
+    """Return the layers of an exported graph in the form of :func:`emadl_layers`, up to the quantizer."""
     nodes = json.loads(symbol.tojson())["nodes"]
     unbiased = 0
     for node in nodes:
@@ -59,7 +59,7 @@ def exported_layers(symbol):
         if node["name"].startswith("vectorquantize0"):
             return
         if node["op"] == "Convolution" and not nodes[node["inputs"][1][0]]["name"].endswith("_weight"):
-            unbiased -= 1  # the bias of the layer before, see add_bias
+            unbiased -= 1  # the bias of the previous layer, see add_bias
         elif node["op"] in ("Convolution", "Deconvolution"):
             unbiased += attributes["no_bias"] == "True"
             yield tuple([node["op"]] + [attributes[key] for key in ("num_filter", "kernel", "stride", "pad")])
@@ -156,7 +156,7 @@ def test_up_convolution_is_exactly_the_plain_operator(hybrid, plain, channels, k
     else:
         np.testing.assert_allclose(layer(x).asnumpy(), expected, rtol=1e-4, atol=1e-4)
     if channels == 1:
-        return  # MXNet has no backward pass to compare with; see the tests by hand
+        return  # MXNet has no backward pass to compare with; see the tests against NumPy
     found = gradients(lambda: layer(x), x, layer)
     reference = gradients(lambda: mx.nd.Deconvolution(x, *parameters, no_bias=False, **geometry), x, layer)
     for one, other in zip(found, reference):
@@ -164,7 +164,7 @@ def test_up_convolution_is_exactly_the_plain_operator(hybrid, plain, channels, k
 
 
 def gradients(compute, x, layer):
-    """Gradients of a weighted sum of an output by x, weight and bias."""
+    """Gradients of a weighted sum of an output with respect to x, weight and bias."""
     x.attach_grad()
     with autograd.record():
         y = compute()

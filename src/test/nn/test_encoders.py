@@ -40,7 +40,7 @@ def convolutions(*layers, bias=False, norm=True):
 
 
 def inception_parameters(n, channels, blocks):
-    """The seed's layer list (docs/dlcr.md) for base width n, without the channel reduction."""
+    """Count the parameters of the seed's layers (docs/dlcr.md) for base width n, without the channel reduction."""
     stem = convolutions(
         (channels, n, 9), (n, n, 9), (n, 2 * n, 9), (2 * n, 3 * n, 1), (3 * n, 6 * n, 9),
         (6 * n, 3 * n, 1),
@@ -76,7 +76,7 @@ def test_inception_parameters_by_hand(width, channels, blocks):
 
 
 def test_dlcr_parameters_by_hand():
-    # 2048 -> 1024 -> ... -> 64, each step two convolutions to a quarter, then 64 -> 16.
+    # 2048 -> 1024 -> ... -> 64, each step with two convolutions to a quarter of the channels, then 64 -> 16.
     steps = [(c, c // 4, 1) for c in (2048, 1024, 512, 256, 128) for _ in range(2)]
     reduction = DenseLayerChannelReduction(2048, 16, 64)
     assert count_parameters(reduction) == convolutions(*steps, (64, 16, 1), bias=True, norm=False)
@@ -135,7 +135,7 @@ def test_other_encoders_take_their_own_stride_only(name):
 
 
 def numpy_dlcr(reduction, x):
-    """DLCR from its definition, one pixel at a time."""
+    """Compute DLCR from its definition, one pixel at a time."""
     *steps, last = reduction.steps
     pixels = x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])
     for step in steps:
@@ -175,7 +175,7 @@ def test_gradients_reach_every_parameter_of_both_dlcr_branches(hybrid):
 @pytest.mark.parametrize("width", [1, 4, 8])
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_branches_are_exactly_concatenated_forward_and_backward(width, hybrid):
-    # 9 w + 7 w channels: MXNet's own concat cannot go back from there for w = 4 and 8.
+    # 9 w + 7 w channels: MXNet's own concat has no backward pass there for w = 4 and 8.
     first, second = (PointwiseReduction(3, count * width) for count in (9, 7))
     block, after = Branches(first, second), PointwiseReduction(16 * width, 8)
     for part in (block, after):
@@ -211,7 +211,7 @@ def test_one_channel_up_convolution_is_exactly_deconvolution_for_any_stride(stri
     by_taps.backward()
     layer.plain = True
     np.testing.assert_allclose(by_taps.asnumpy(), layer(x).asnumpy(), rtol=1e-5, atol=1e-5)
-    # The gradient of a sum: each input pixel meets the taps that stay inside the image.
+    # The gradient of the sum: each input pixel is multiplied by the taps that stay inside the image.
     ones = mx.nd.ones((2, 1, 3 * stride, 4 * stride))
     pad = (kernel - stride) // 2
     weight = layer.weight.data()
@@ -237,15 +237,15 @@ def test_batch_normalization_predicts_with_what_training_saw():
     encoder = InceptionResNetV2Encoder(1, 4, 2)
     encoder.initialize(mx.init.Xavier())
     images = mx.nd.random.uniform(shape=(16, 1, 8, 8))
-    for _ in range(200):  # MXNet moves the running averages in the backward pass, with a momentum of 0.9
+    for _ in range(200):  # MXNet updates the running averages in the backward pass, with a momentum of 0.9
         with autograd.record():
             trained = encoder(images)
         trained.backward()
-    # Once they have settled, a batch is predicted as it was trained, up to the bias of the variance.
+    # Once they have settled, a batch gives the same in prediction as in training, up to the bias of the variance.
     predicted = encoder(images)
     scale = np.abs(trained.asnumpy()).max()
     np.testing.assert_allclose(predicted.asnumpy() / scale, trained.asnumpy() / scale, rtol=0, atol=0.02)
-    # and an image alone as in its batch: no statistics of the batch are left.
+    # and an image alone gives the same as in its batch: no batch statistics are used.
     np.testing.assert_allclose(encoder(images[:1]).asnumpy(), predicted[:1].asnumpy(), rtol=1e-4, atol=1e-5)
 
 

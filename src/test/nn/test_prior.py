@@ -1,7 +1,7 @@
-"""The prior against a transformer written in plain NumPy, one vector at a time: it needs no mask and no folded scale.
+"""The prior against a transformer in plain NumPy that works on one vector at a time, without a mask or a folded scale.
 
-Attention as in Vaswani et al. (2017), with the keys and values that all heads share of Shazeer (2019); normalization
-as in Zhang and Sennrich (2019) without a gain, with the epsilon of MXNet's L2Normalization under the root.
+Attention follows Vaswani et al. (2017), with keys and values shared by all heads as in Shazeer (2019); normalization
+follows Zhang and Sennrich (2019), without a gain and with the epsilon of MXNet's L2Normalization under the root.
 """
 import mxnet as mx
 import numpy as np
@@ -18,7 +18,7 @@ HYBRID = pytest.mark.parametrize("hybrid", [False, True], ids=["imperative", "hy
 
 
 def make_prior(codes_shape=(3, 4), num_classes=3, seed=0, **settings):
-    """Return a prior with weights so large that attention is far from even."""
+    """Return a prior with weights so large that attention is far from uniform."""
     prior = Prior(K, codes_shape, num_classes, **{"width": 12, "layers": 2, "heads": 3, **settings})
     prior.initialize()
     rng = np.random.RandomState(seed)
@@ -38,7 +38,7 @@ def logits_of(prior, codes, labels):
 
 
 def weights_of(prior):
-    """Return the weights in float64, by their names without the prior's."""
+    """Return the weights in float64, by their names without the prior's prefix."""
     return {
         name[len("prior_") :]: parameter.data().asnumpy().astype(np.float64)
         for name, parameter in prior.collect_params().items()
@@ -62,7 +62,7 @@ def by_hand(weights, layers, heads, codes, label):
 
     width = weights["place_weight"].shape[1]
     head_width = width // heads
-    before = [K, *codes.ravel()[:-1]]  # the first place has no code before it
+    before = [K, *codes.ravel()[:-1]]  # the first place has no previous code
     all_logits, past = [], [([], []) for _ in range(layers)]
     for place, code in enumerate(before):
         x = weights["before_weight"][code] + weights["place_weight"][place] + weights["label_weight"][label]
@@ -141,7 +141,7 @@ def test_a_code_moves_later_logits_only(codes_shape, hybrid):
         changed.reshape(2, -1)[0, place] = (changed.reshape(2, -1)[0, place] + 1) % K
         after = logits_of(prior, changed, labels)
         np.testing.assert_array_equal(after[0, : place + 1], before[0, : place + 1])
-        np.testing.assert_array_equal(after[1], before[1])  # nor those of another image
+        np.testing.assert_array_equal(after[1], before[1])  # other images do not change either
         if place + 1 < places:
             assert (np.abs(after - before)[0, place + 1 :].max(axis=1) > 1e-4).all()
 
@@ -166,7 +166,7 @@ def test_step_by_step_is_by_hand_and_the_whole_graph(codes_shape, num_classes, h
     expected, whole = all_by_hand(prior, codes, labels), logits_of(prior, codes, labels)
     step = PriorStep(prior)
     step.hybridize(hybrid)
-    # What lies in the places that are not filled yet must not matter.
+    # The content of places that are not filled yet must not matter.
     past = [np.full((count, size.places, size.head_width), 5.0) for _ in range(2 * size.layers)]
     for place in range(size.places):
         before = by_place[:, place - 1] if place else np.full(count, K)
@@ -202,7 +202,7 @@ def test_a_step_does_not_see_what_is_masked():
     first, second = run(0.0), run(-1e3)
     for one, other in zip(first, second):
         np.testing.assert_array_equal(one, other)
-    known[1][:, 4] += 1  # a value that is filled in does matter
+    known[1][:, 4] += 1  # a value of a filled place does matter
     assert np.abs(run(0.0)[0] - first[0]).max() > 1e-4
 
 
@@ -216,7 +216,7 @@ def test_weights_that_took_up_the_scales_give_the_same_prior(codes_shape):
     np.testing.assert_allclose(logits_of(prior, codes, labels), expected, rtol=1e-4, atol=1e-4)
     whole = PriorNetwork(prior)
     whole.hybridize()
-    with autograd.train_mode():  # there is no dropout left
+    with autograd.train_mode():  # dropout is disabled
         found = whole(mx.nd.array(codes), mx.nd.array(labels)).asnumpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert any((weights_of(prior)[name] != array).any() for name, array in before.items())
@@ -246,7 +246,7 @@ def test_what_each_part_adds_is_dropped(site):
         "network": [layer.output],
     }
     parts.pop(site)
-    for block in sum(parts.values(), []):  # all else is zero, dropped or not
+    for block in sum(parts.values(), []):  # everything else is zero, dropped or not
         for parameter in block.collect_params().values():
             parameter.set_data(mx.nd.zeros(parameter.shape))
     with autograd.train_mode():
@@ -292,6 +292,6 @@ def test_impossible_settings_are_refused_by_name(settings, message):
 def test_other_shapes_are_refused(codes, label, message, hybrid):
     prior = make_prior()
     prior.hybridize(hybrid)
-    with mx.util.np_shape(True), pytest.raises(VQVAEError) as caught:  # which lets an array have no rows
+    with mx.util.np_shape(True), pytest.raises(VQVAEError) as caught:  # which allows arrays without rows
         prior(mx.nd.zeros(codes), mx.nd.zeros(label))
     assert str(caught.value) == message

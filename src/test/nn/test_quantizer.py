@@ -22,7 +22,7 @@ def make_quantizer(update="gradient", codebook=None, k=K, d=D):
 
 
 def numpy_codes(z, codebook):
-    """Nearest row of each vector, by the definition and in float64."""
+    """Return the nearest row of each vector by definition, in float64."""
     vectors = z.transpose(0, 2, 3, 1).astype(np.float64)
     distances = ((vectors[..., None, :] - codebook.astype(np.float64)) ** 2).sum(-1)
     return distances.argmin(-1)
@@ -71,7 +71,7 @@ def training_form(quantizer):
 
 def prediction_form(quantizer):
     network = NearestRow(quantizer)
-    network.hybridize()  # as it is exported; MXNet 1.9.1 ends with a segmentation fault in its backward pass otherwise
+    network.hybridize()  # as for export; otherwise MXNet 1.9.1 crashes with a segmentation fault in its backward pass
     return network
 
 
@@ -154,7 +154,7 @@ def test_nothing_moves_outside_training():
     ],
 )
 def test_wrong_inputs_are_refused(shape, dtype, words):
-    # Only under NumPy's meaning of shapes can MXNet make an empty array.
+    # MXNet can make an empty array only under NumPy shape semantics.
     with mx.util.np_shape(True), pytest.raises(VQVAEError, match=words):
         make_quantizer()(mx.nd.zeros(shape, dtype=dtype))
 

@@ -1,4 +1,4 @@
-"""Recipes: typed, checked, saved."""
+"""Recipes are typed, checked and saved."""
 import pytest
 
 from vqvae_gluon import Recipe, VQVAEError, get_recipe

@@ -160,7 +160,7 @@ def test_a_longer_training_at_a_constant_rate_is_one_that_was_as_long_from_the_s
 
 
 def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, small_dataset, tmp_path):
-    recipe = small_recipe.replace(learning_rate=1e-9)  # the first epoch stays the best: no extra checkpoint
+    recipe = small_recipe.replace(learning_rate=1e-9)  # the first epoch stays the best, so there is no extra checkpoint
     whole = Training(recipe, small_dataset, tmp_path / "whole")
     whole.run()
     part = Training(recipe, small_dataset, tmp_path / "parts")
@@ -173,7 +173,7 @@ def test_interrupted_between_checkpoints_repeats_what_was_lost(small_recipe, sma
 
 
 def test_learning_rate_starts_full_and_every_update_counts(small_recipe, small_dataset, tmp_path):
-    # A sum of errors, so that Adam's epsilon is nothing beside the gradient.
+    # A sum of errors, so that Adam's epsilon is negligible beside the gradient.
     settings = {"update": "gradient", "reduction": "sum", "learning_rate": 0.004, "warm_up": 0}
     recipe = small_recipe.replace(num_epoch=1, batch_size=400, **settings)
     training = Training(recipe, small_dataset, tmp_path / "run")
@@ -204,7 +204,7 @@ def test_a_gradient_that_jumps_is_shortened():
     gradients[2] *= 100
     usual = 0.0
     for number, gradient in enumerate(gradients):
-        size = 4 if number < 5 else 2  # the sum over the examples of the last batch is as much smaller
+        size = 4 if number < 5 else 2  # the last batch has half as many examples, so its sum is half as large
         gradient = gradient * size
         with autograd.record():
             products = [(layer.weight.data() * mx.nd.array(values)).sum() for layer, values in zip(layers, gradient)]
@@ -242,7 +242,7 @@ def test_a_collapsed_codebook_is_told_with_its_cause(small_recipe, small_dataset
 
 
 def test_rows_die_below_a_share_of_an_equal_use(small_recipe, small_dataset):
-    # 64 images of 2 x 2 codes and 8 rows: 32 vectors each.
+    # 64 images of 2 x 2 codes and 8 rows: 32 vectors per row.
     assert Autoencoder(small_recipe, small_dataset).averages.dead_below == pytest.approx(3.2)
     assert Autoencoder(small_recipe.replace(dead_below=5.0), small_dataset).averages.dead_below == 5
 

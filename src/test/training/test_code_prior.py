@@ -1,6 +1,6 @@
-"""The training of a prior, on codes that follow a rule: each is the one before it plus the class, modulo K.
+"""The training of a prior on codes that follow a rule: each code is the previous one plus the class, modulo K.
 
-Of the rule the least bits are known: of images that are all equally frequent, no prior can need less on average.
+The rule fixes the smallest number of bits: if all images are equally frequent, no prior can need less on average.
 """
 import csv
 
@@ -19,7 +19,7 @@ from vqvae_gluon.training.loop import Loop
 from vqvae_gluon.training.prior import PRIOR, BitsMeter, CodePrior, PriorObjective
 
 K, CLASSES, GRID = 5, ("none", "one", "two"), (2, 3)
-EVERY_IMAGE = len(CLASSES) * K  # a class and a first code
+EVERY_IMAGE = len(CLASSES) * K  # one for each class and first code
 SMALL = PriorRecipe(
     width=16, layers=2, heads=2, dropout=0.0, batch_size=30, num_epoch=3, learning_rate=0.01, pictures=0
 )
@@ -33,7 +33,7 @@ def ruled(numbers, with_classes=True):
 
 
 def ruled_dataset(with_classes=True):
-    """Return 150 images to learn from, ten of each, and all images once to validate."""
+    """Return 150 images for training, ten of each, and each image once for validation."""
     numbers = np.tile(np.arange(EVERY_IMAGE), 10)
     splits = [ruled(chosen, with_classes) for chosen in (numbers, np.arange(EVERY_IMAGE))]
     return CodesDataset(*splits, K, CLASSES if with_classes else (), "a codebook")
@@ -52,7 +52,7 @@ def files(folder):
 
 
 def assert_same_training(first, second):
-    """Archives hold the time: of them, the arrays and all else that is in them count."""
+    """Compare all files; of archives, which also hold the time, compare the contents."""
     contents = [files(folder) for folder in (first, second)]
     assert contents[0].keys() == contents[1].keys()
     for name, content in contents[0].items():
@@ -72,7 +72,7 @@ def log_likelihoods(logits):
 
 
 def bits_by_hand(prior, codes, labels):
-    """Return the bits (N,) of images, from a prior's logits."""
+    """Return the bits (N,) of images, computed from a prior's logits."""
     likelihoods = log_likelihoods(prior(mx.nd.array(codes), mx.nd.array(labels)).asnumpy())
     chosen = np.take_along_axis(likelihoods, codes.reshape(len(codes), -1, 1), axis=2)[..., 0]
     return -chosen.sum(axis=1) / np.log(2)
@@ -80,7 +80,7 @@ def bits_by_hand(prior, codes, labels):
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """A training that has learnt the rule, and the codes of the pictures that it drew."""
+    """A training that has learnt the rule, and the codes of the pictures that it sampled."""
     drawn = []
 
     def decode(codes):
@@ -104,7 +104,7 @@ def test_the_rule_is_learnt(learnt):
     labels = np.repeat(np.arange(3), 10)
     flat = drawn[-1].reshape(30, 6)
     follows = ((flat[:, 1:] - flat[:, :-1] - labels[:, None]) % K == 0).all(axis=1)
-    assert follows.sum() >= 24 and len(np.unique(flat, axis=0)) > 8  # of 15, one in 15,625 by chance
+    assert follows.sum() >= 24 and len(np.unique(flat, axis=0)) > 8  # 15 images follow it; by chance, 1 in 15,625
 
 
 def test_its_measurement_is_that_of_numpy(learnt):
@@ -168,7 +168,7 @@ def test_the_seed_decides_of_dropout_too(tmp_path):
     trainings = []
     for name, dropout in (("a", 0.3), ("b", 0.3), ("c", 0.0)):
         trainings.append(loop(tmp_path / name, num_epoch=1, dropout=dropout))
-        mx.random.seed(len(trainings))  # what was drawn before an epoch must not matter
+        mx.random.seed(len(trainings))  # random numbers used before an epoch must not matter
         trainings[-1].run()
     found = [weights(training)["prior_logits_weight"] for training in trainings]
     np.testing.assert_array_equal(found[0], found[1])
@@ -190,7 +190,7 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(tmp_path, stop)
 
         def interrupted(*arguments):
             calls.append(arguments)
-            if len(calls) == 14:  # of ten an epoch
+            if len(calls) == 14:  # an epoch has ten
                 raise KeyboardInterrupt
             step(*arguments)
 
@@ -214,7 +214,7 @@ def test_the_epoch_with_the_fewest_validation_bits_given_the_class_is_selected(t
 
     training.trained.measure = measure
     training.run()
-    assert training.history.best()["epoch"] == 1  # of equals, the first
+    assert training.history.best()["epoch"] == 1  # the first of equal epochs
     assert list_checkpoints(tmp_path / "run") == [1, 4]
     best, last = best_and_last(tmp_path / "run", PRIOR)
     assert (best.epoch, last.epoch) == (1, 4)
@@ -375,7 +375,7 @@ def test_other_codes_or_settings_are_not_resumed(tmp_path):
 
 
 def test_two_devices_give_one_devices_numbers(tmp_path):
-    # Not by Adam, which makes steps of noise where a gradient is zero: that of the keys' bias, which softmax ignores.
+    # Not Adam, which turns rounding into steps if a gradient is zero: that of the keys' bias, which softmax ignores.
     recipe, runs = SMALL.replace(num_epoch=1, optimizer="sgd"), []
     for name, ctx in (("one", [mx.cpu(0)]), ("two", [mx.cpu(0), mx.cpu(1)])):
         training = Loop(CodePrior(recipe, ruled_dataset(), ctx), tmp_path / name)
@@ -521,7 +521,7 @@ def test_recipes_of_a_prior_are_kept_as_json():
 
 
 def test_half_of_an_update_is_of_moved_images_whose_classes_say_how():
-    """Codes that tell what they are: those of image i moved by way w are all w, of an image as it is, zero."""
+    """Codes name their shift: all codes of an image shifted in way w are w, those of an unshifted image are 0."""
     count, ways = 400, 3
     still = CodesSplit(np.zeros((count, *GRID), int), np.arange(count) % 2)
     moved = tuple(np.full((count, *GRID), way, np.uint16) for way in range(1, ways + 1))

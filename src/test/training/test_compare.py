@@ -1,4 +1,4 @@
-"""Models compared: what is written, what is refused, and that an interrupted comparison goes on."""
+"""Comparison of models: what is written, what is refused, and that an interrupted comparison continues."""
 import csv
 import json
 import math
@@ -105,7 +105,7 @@ def test_table_gives_means_and_deviations():
 
 def test_trainings_without_a_speed_are_left_out_of_its_mean(recipes, small_dataset, tmp_path):
     Comparison(recipes, (0, 1), small_dataset, tmp_path).run()
-    for seed, label in ((0, "narrow"), (0, "wide one"), (1, "wide one")):  # as if killed just before it was written
+    for seed, label in ((0, "narrow"), (0, "wide one"), (1, "wide one")):  # as if killed just before writing it
         (tmp_path / label / f"seed{seed}" / "speed.json").unlink()
     results = Comparison(recipes, (0, 1), small_dataset, tmp_path).run()
     summary = summarize(results)
@@ -114,7 +114,7 @@ def test_trainings_without_a_speed_are_left_out_of_its_mean(recipes, small_datas
 
 
 def with_classes(dataset):
-    """Return a data set in which the class of an image says how bright it is; no image is of the last one."""
+    """Return a data set in which the class of an image is its brightness; no image has the last class."""
     names = ("none", "one", "two", "three", "four", "nobody's")
     labels = [(split.images.mean(axis=(1, 2, 3)) // 48).astype(np.int64).clip(0, 4) for split in dataset]
     return Dataset(*(Split(split.images, of, names) for split, of in zip(dataset, labels)))
@@ -173,10 +173,10 @@ def test_clock_counts_the_epochs_of_each_model():
     clock = Clock(2, {"slow": 3, "fast": 3})
     assert clock.left() == "time left unknown as yet"
     clock.add("slow", 120)
-    assert clock.left() == "about 22 min left"  # eleven epochs, all taken as slow
+    assert clock.left() == "about 22 min left"  # eleven epochs, all assumed to be slow
     clock.add("fast", 60)
     clock.skip("fast", 2)
-    assert clock.left() == "about 13 min left"  # five of 2 minutes, three of 1
+    assert clock.left() == "about 13 min left"  # five of 2 minutes, three of 1 minute
 
 
 @pytest.mark.parametrize(

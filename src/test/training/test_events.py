@@ -1,4 +1,4 @@
-"""What TensorBoard reads, by its own reader, of a training that wrote for it."""
+"""The event files of a training, read with TensorBoard's own reader."""
 import os
 
 import mxnet as mx
@@ -25,7 +25,7 @@ def read(run):
 
 
 def assert_each_epoch_once(reader, rows):
-    """The scalars are the columns of a history, to float32, each epoch a step that is there once and in its place."""
+    """Check that the scalars are a history's columns in float32, with one step per epoch, in order."""
     assert set(reader.Tags()["scalars"]) == rows[0].keys() - {"epoch"}
     for name in reader.Tags()["scalars"]:
         found = [(event.step, event.value) for event in reader.Scalars(name)]
@@ -38,7 +38,7 @@ def files(run):
 
 
 def assert_same_training(first, second):
-    """Archives hold the time: of them, what is in them counts."""
+    """Compare all files; of archives, which also hold the time, compare the contents."""
     assert files(first).keys() == files(second).keys()
     for name, path in files(first).items():
         other = files(second)[name]
@@ -78,7 +78,7 @@ def test_after_a_death_no_epoch_is_doubled_or_lost(small_recipe, small_dataset, 
     def make(resume):
         training = Training(recipe, small_dataset, tmp_path / "run", resume=resume, events=Events())
         measure = training.trained.measure
-        # The first epoch stays the best, so that there is no other checkpoint before the end.
+        # The first epoch stays the best, so there is no other checkpoint before the end.
         training.trained.measure = lambda split: {**measure(split), "reconstruction": float(training.epoch)}
         return training
 

@@ -1,4 +1,4 @@
-"""A training that starts from another one's model, with or without a codebook that stays what it is."""
+"""A training that starts from another run's model, with or without a frozen codebook."""
 import json
 import shutil
 

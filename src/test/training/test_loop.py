@@ -1,4 +1,4 @@
-"""The training loop, on a line through points: it must not matter what is trained."""
+"""The training loop, tested by fitting a line to points: the loop must not depend on what is trained."""
 import ast
 import csv
 import dataclasses
@@ -49,7 +49,7 @@ class Mean:
 
 
 class Line:
-    """y = a . x by least squares, some of x dropped at random in training: it needs nothing but a loop."""
+    """y = a . x by least squares, with dropout on x in training: the least that a loop can train."""
 
     kind, unit, averages = LINE, "points", None
 
@@ -126,7 +126,7 @@ def test_a_line_is_learnt_and_its_training_kept(tmp_path, capsys):
     run = loop(tmp_path / "run", num_epoch=20)
     run.run()
     assert run.finished and run.trained.starts == 1
-    np.testing.assert_allclose(run.trained.slopes(), SLOPES, atol=0.2)  # dropout draws them to zero
+    np.testing.assert_allclose(run.trained.slopes(), SLOPES, atol=0.2)  # dropout pulls them towards zero
     with open(tmp_path / "run" / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     names = ["train_error", "train_slope", "validation_error", "validation_slope"]
@@ -136,7 +136,7 @@ def test_a_line_is_learnt_and_its_training_kept(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
     assert lines[0] == f"epoch   0 of 20: error {float(rows[0]['validation_error']):.3f}; best so far"
-    assert lines.count("the line is far off") == 1  # told once, while it lasts
+    assert lines.count("the line is far off") == 1  # reported once, as long as it lasts
 
 
 def test_each_pass_is_in_the_order_of_the_seed_and_the_epoch(tmp_path):
@@ -175,7 +175,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path):
     assert first.rows == second.rows and first.updates == second.updates == 6 * 3
     whole, other = files(tmp_path / "whole"), files(tmp_path / "stopped")
     assert whole.keys() == other.keys()
-    assert all(whole[name] == other[name] for name in whole if not name.endswith(".npz"))  # archives hold the time
+    assert all(whole[name] == other[name] for name in whole if not name.endswith(".npz"))  # archives contain the time
 
 
 def test_a_longer_training_follows_the_schedule_of_its_length(tmp_path, capsys):
@@ -197,7 +197,7 @@ def test_a_longer_training_follows_the_schedule_of_its_length(tmp_path, capsys):
     assert again.finished and again.planned == 9 and again.recipe.to_json() == longer.recipe.to_json()
 
 
-@pytest.mark.parametrize("trained", [3, 4])  # of the four that were planned
+@pytest.mark.parametrize("trained", [3, 4])  # of the four planned epochs
 def test_a_longer_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path, capsys, trained):
     for name in ("whole", "stopped"):
         loop(tmp_path / name, num_epoch=4, checkpoint_period=1).run(trained)

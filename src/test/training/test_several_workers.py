@@ -1,4 +1,4 @@
-"""Two workers, started by the command line, make what one process makes."""
+"""Two workers, started by the command line, train the same model as one process."""
 import csv
 import shutil
 
@@ -37,7 +37,7 @@ def newest(folder, kind=AUTOENCODER):
 
 
 def assert_alike(first, second, rtol=2e-4, atol=2e-6):
-    """Two workers' checkpoint is that of one process within rounding."""
+    """Check that two workers' checkpoint is that of one process, up to rounding."""
     for group in ("weights", "optimizer", "averages"):
         one, two = getattr(first, group), getattr(second, group)
         assert one.keys() == two.keys()
@@ -51,7 +51,7 @@ def assert_alike(first, second, rtol=2e-4, atol=2e-6):
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_workers_make_what_one_process_makes(picture_folder, tmp_path, case):
-    # Of 48 images the last batch has three, so that the shares of all batches are unequal.
+    # With 48 images the last batch has three, so the workers' shares of every batch are unequal.
     command = ["train", "--data", picture_folder, *flags({**SIZE, **CASES[case]})]
     result = launch(*command, "--output", tmp_path / "two")
     assert result.stdout.count(b"epoch ") == 3 and result.stdout.count(b"exported epoch") == 1
@@ -59,7 +59,7 @@ def test_two_workers_make_what_one_process_makes(picture_folder, tmp_path, case)
     assert alone.returncode == 0, alone.stderr
     one, two = newest(tmp_path / "one"), newest(tmp_path / "two")
     assert_alike(one, two)
-    # That each worker's weights are the other's, bit for bit, the workers see to after each epoch (test_workers.py).
+    # The workers themselves check after each epoch that their weights are equal, bit for bit (test_workers.py).
     names = [sorted(path.relative_to(tmp_path / run) for path in (tmp_path / run).rglob("*")) for run in ("one", "two")]
     assert names[0] == names[1]
     with open(tmp_path / "two" / "metrics.csv", newline="") as file:
@@ -69,11 +69,11 @@ def test_two_workers_make_what_one_process_makes(picture_folder, tmp_path, case)
 
 
 def test_running_averages_are_the_mean(picture_folder, tmp_path):
-    # The codebook hardly moves, so that no rounding makes another code of a vector.
+    # The codebook hardly moves, so that rounding does not change the code of any vector.
     settings = {**SIZE, **INCEPTION, "batch_size": 8, "ema_decay": 0.99}
     launch("train", "--data", picture_folder, *flags(settings), "--output", tmp_path / "two")
     recipe = get_recipe("ema").replace(data=str(picture_folder), **settings)
-    # BatchNorm normalizes by the images that it sees: those of one of two workers or of one of two devices.
+    # BatchNorm normalizes over the images that it sees: those of one of two workers or of one of two devices.
     devices = Training(recipe, load_dataset(**recipe.data_settings()), tmp_path / "one", [mx.cpu(0), mx.cpu(1)])
     devices.run()
     two = newest(tmp_path / "two").weights
@@ -89,8 +89,8 @@ def test_running_averages_are_the_mean(picture_folder, tmp_path):
 def test_two_workers_make_the_prior_that_one_process_makes(prior_run, tmp_path):
     for name in ("one", "two"):
         shutil.copytree(prior_run, tmp_path / name, ignore=shutil.ignore_patterns("prior", "vqvae.Prior"))
-    # Dropout is drawn by each worker for its own share: only without it do the two make the same. And Adam makes steps
-    # of what is nothing but rounding: the bias of attention's keys has no effect, and so no gradient.
+    # Each worker draws dropout for its own share, so results are equal only without dropout. And Adam turns pure
+    # rounding into steps: the bias of attention's keys has no effect, and so no gradient.
     settings = [*SMALL_PRIOR, "--dropout", "0", "--optimizer", "sgd", "--learning-rate", "0.01"]
     result = launch("prior", tmp_path / "two", *settings, "--tensorboard")
     assert result.stdout.count(b"exported epoch") == 1

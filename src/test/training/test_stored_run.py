@@ -1,11 +1,10 @@
-"""A run that an earlier version left is trained again, resumed and exported.
+"""A run stored by an earlier version is trained again, resumed and exported.
 
-``stored_run`` is what ``Training(recipe, small_dataset, folder).run()`` left, with the checkpoint that it had halfway.
-Its recipe and checkpoints are written as version 0.1 wrote them; its numbers are renewed where k-means starts another
-codebook.
-The last bits of its sums depend on the processor and the number of threads, which are in ``machine.txt``: there every
-bit must be the same. Elsewhere numbers must agree within rounding: SSE 4.1, AVX, AVX2, one to four threads, with and
-without oneDNN moved a metric by 1e-6 of its size and a weight by 2e-5 of the largest in its array.
+``stored_run`` is the result of ``Training(recipe, small_dataset, folder).run()``, with the checkpoint from halfway. Its
+recipe and checkpoints are in the format of version 0.1; its numbers are renewed when k-means starts another codebook.
+The last bits of its sums depend on the processor and the number of threads, which are in ``machine.txt``: on the same
+machine every bit must be the same. Elsewhere numbers must agree within rounding: SSE 4.1, AVX, AVX2, one to four
+threads, with and without oneDNN changed a metric by 1e-6 of its value and a weight by 2e-5 of the largest in its array.
 """
 import csv
 import os
@@ -29,7 +28,7 @@ FILES = {
 
 
 def machine():
-    """Return the processor and the number of threads that make a training's bits."""
+    """Return the processor and the number of threads, on which a training's bits depend."""
     lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
     processor = {name.strip(): value.strip() for name, value in reversed(lines)}
     words = [processor.get(name, "unknown") for name in ("vendor_id", "cpu family", "model")]

@@ -1,4 +1,4 @@
-"""What is trained, resumed, measured, compared and encoded from a stream has the bits of what is held."""
+"""Training, resuming, measuring, comparing and encoding from a stream give the same bits as from memory."""
 import mxnet as mx
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def held(small_dataset):
 
 @pytest.fixture(scope="module")
 def streamed(held):
-    """Gluon data sets that are not held."""
+    """Gluon data sets that are streamed, not kept in memory."""
     return Dataset(*(from_gluon(as_gluon(*split[:2]), NAMES, memory=0) for split in held))
 
 
@@ -93,10 +93,10 @@ def test_orders_are_asked_for_ahead_and_their_images_are_at_hand(held, share):
     orders = np.split(np.random.RandomState(0).permutation(400), 20)
     for number, chosen in enumerate(ahead(stream, (asked.append(order) or order for order in orders), share)):
         assert chosen is orders[number]
-        assert len(asked) == min(20, number + 3)  # two batches a thread, and one for the one that was taken
+        assert len(asked) == min(20, number + 3)  # two batches per thread, and one for the batch just taken
         before = len(read)
         np.testing.assert_array_equal(stream[share(chosen)], held.train.images[share(chosen)])
-        assert len(read) - before <= 60  # what the thread reads meanwhile, and not these images once more
+        assert len(read) - before <= 60  # the thread reads ahead meanwhile, but these images are not read again
     assert read == np.concatenate(list(map(share, orders))).tolist()
     mask = np.arange(400) % 2 == 0
     np.testing.assert_array_equal(stream[mask], held.train.images[mask])
