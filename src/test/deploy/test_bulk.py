@@ -1,4 +1,4 @@
-"""Many images to one file of codes and back."""
+"""Many images encoded to one file of codes, and decoded again."""
 import io
 import shutil
 import subprocess
@@ -52,7 +52,7 @@ def test_equal_images_make_equal_files(predictor, folder, tmp_path):
 
 
 def test_records_to_codes_in_parts(predictor, exported, folder, tmp_path):
-    """In the order of the folder that they were packed from, which has no files beside its subfolders."""
+    """The order is that of the folder the records were packed from, which has no files beside its subfolders."""
     pack_folder(folder, tmp_path / "images.rec")
     parts = [tmp_path / "1.npz", tmp_path / "2.npz"]
     counts = [encode_to_file(predictor, tmp_path / "images.rec", part, (n, 2)) for n, part in enumerate(parts, 1)]
@@ -89,7 +89,7 @@ def test_large_codebooks_get_larger_integers(tmp_path):
 
 
 def rewrite(path, change):
-    """Let ``change`` alter the arrays of a codes file."""
+    """Change the arrays of a codes file with ``change``."""
     with np.load(path) as file:
         arrays = dict(file.items())
     change(arrays)
@@ -137,7 +137,7 @@ DAMAGES = {
 
 
 def inflate(path):
-    """Claim a million million images."""
+    """Make a codes file claim a million million images."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 7, 7)})
     with zipfile.ZipFile(path) as old:
@@ -243,5 +243,5 @@ def peak_memory(exported, folder, count):
 
 def test_memory_does_not_grow_with_the_images(exported, tmp_path):
     few, many = (peak_memory(exported, tmp_path, count) for count in (1_000, 30_000))
-    # 29,000 images more are 23 MB of bytes and, held as floats, 91 MB; mapped pages of the file count a little.
+    # 29,000 more images are 23 MB as bytes and would be 91 MB as floats; mapped pages of the file add a little.
     assert many - few < 30e6

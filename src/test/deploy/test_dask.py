@@ -21,7 +21,7 @@ def client(tmp_path):
     settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     cluster = distributed.LocalCluster(local_directory=str(tmp_path / "dask"), **settings)
     with cluster, distributed.Client(cluster) as client:
-        cloudpickle.register_pickle_by_value(dask_encode)  # a file that no worker can import
+        cloudpickle.register_pickle_by_value(dask_encode)  # no worker can import the file
         yield client
 
 

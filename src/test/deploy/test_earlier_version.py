@@ -1,8 +1,8 @@
-"""What the first version exported still loads, with the codes and bytes that it made of it.
+"""Files exported by the first version still load, and give the codes and bytes that it gave.
 
-``first_export/`` is a residual model of random weights: an encoder whose heads are the encoding and the codes, no
-losses, no manifest; and two images with what became of them. No two codebook rows are nearly as near and no pixel is
-nearly half-way between two bytes, so that another processor's roundings do not matter.
+``first_export/`` is a residual model with random weights: an encoder whose heads are the encoding and the codes,
+without losses or a manifest; and two images with their codes and reconstructions. No two codebook rows are almost
+equally near and no pixel is almost half-way between two bytes, so another processor's rounding does not matter.
 """
 from pathlib import Path
 

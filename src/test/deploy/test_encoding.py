@@ -1,4 +1,4 @@
-"""From the images of a data set to the codes that a prior learns from."""
+"""Encoding the images of a data set to the codes that a prior is trained on."""
 import hashlib
 
 import numpy as np
@@ -72,7 +72,7 @@ def test_moved_images_are_encoded_as_they_are_when_they_are_moved_by_hand(finish
     dataset = load_dataset(str(manifest_of(run)["recipe"]["data"]), 1, (8, 8))
     moved = encode_dataset(Predictor(run), dataset, shift=1).moved
     images = dataset.train.images
-    # One row and one column of eight come in at an edge; in the order of rows, the fourth way is to the left.
+    # Of eight rows and columns, one each enters at an edge; in row order, the fourth shift is to the left.
     by_hand = {
         0: np.concatenate([images[:, :, 1:], images[:, :, -1:]], axis=2)[:, :, :, [1, 2, 3, 4, 5, 6, 7, 7]],
         3: images[:, :, :, [1, 2, 3, 4, 5, 6, 7, 7]],

@@ -1,6 +1,6 @@
 """Python and C++ agree on codes and bytes for every model of the zoo; the C++ program knows no architecture.
 
-Nor does a program as EMADL's generator writes them (cpp/test/emadl_test.cpp).
+Neither does a program written as EMADL's generator does (cpp/test/emadl_test.cpp).
 """
 import subprocess
 
@@ -14,7 +14,7 @@ from vqvae_gluon.data import Dataset, Split
 
 
 def by_cpp(model, images, batch_size, folder):
-    """Return codes and reconstructed bytes by the C++ layer, as flat arrays."""
+    """Return codes and reconstructed bytes from the C++ layer, as flat arrays."""
     files = [folder / name for name in ("images", "codes", "reconstructions")]
     images.tofile(files[0])
     command = [ROOT / "cpp" / "build" / "bulk", model, batch_size, *files]
@@ -35,7 +35,7 @@ def assert_languages_agree(model, images, folder):
 
 
 def make_eventful(model, images):
-    """Give a model of random weights running statistics that matter and a codebook that its encoder uses."""
+    """Give a model with random weights running statistics that matter and a codebook that its encoder uses."""
     for name, parameter in model.collect_params().items():
         if name.endswith("running_mean"):
             parameter.set_data(mx.nd.random.normal(0, 0.1, shape=parameter.shape))
@@ -72,7 +72,7 @@ def test_trained_weights(name, small_recipe, small_dataset, tmp_path):
 
 @pytest.mark.parametrize("stride", [8, 16])
 def test_trained_weights_of_larger_strides(stride, small_recipe, small_dataset, tmp_path):
-    times = stride // 4  # as large, so that the codes stay 2 x 2
+    times = stride // 4  # images grow with the stride, so that the codes stay 2 x 2
     images = (split.images.repeat(times, axis=2).repeat(times, axis=3) for split in small_dataset)
     settings = {"stride": stride, "image_size": (2 * stride, 2 * stride), **SMALL_MODELS["vqvae_residual"]}
     recipe = small_recipe.replace(model="vqvae_residual", **settings)
@@ -80,7 +80,7 @@ def test_trained_weights_of_larger_strides(stride, small_recipe, small_dataset, 
 
 
 def train_export_and_compare(recipe, dataset, tmp_path):
-    # Settings that leave several of the codes in use that k-means started.
+    # Settings that keep several of the codes from the k-means start in use.
     Training(recipe.replace(num_epoch=2, pictures=0, learning_rate=1e-3, beta=8.0), dataset, tmp_path / "run").run()
     export_run(tmp_path / "run")
     assert_languages_agree(tmp_path / "run", dataset.test.images, tmp_path)

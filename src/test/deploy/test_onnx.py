@@ -1,4 +1,4 @@
-"""A model as ONNX files: run by ONNX Runtime, compared with the model, refused where it has no such form."""
+"""A model as ONNX files: run by ONNX Runtime, compared with the model, refused if it cannot be expressed in ONNX."""
 import json
 import os
 import re
@@ -42,7 +42,7 @@ def files(tmp_path_factory):
 
 def session(path):
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 2  # warnings, of which there must be none
+    options.log_severity_level = 2  # warnings; there must be none
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -147,7 +147,7 @@ def test_a_file_of_another_model_is_noticed(files, tmp_path):
 
 
 def test_a_near_tie_is_told_with_its_distance(files, monkeypatch):
-    """Codes that the runtime did not give, for the image's two nearest rows."""
+    """One of the runtime's codes is replaced by its vector's second nearest row."""
     images = to_unit(random_images(3))
     likeness = onnx_check._Likeness(find_model().load("vqvae.Encoder"))
     predictor = Predictor()
@@ -268,7 +268,7 @@ def test_bad_words_leave_nothing(tmp_path, words, message):
 
 @pytest.mark.parametrize("flag", ["--images", "--samples"])
 def test_numbers_are_looked_at_before_anything_is_made(tmp_path, flag):
-    """Without the libraries, too, which would be missed next."""
+    """Also without the libraries, which would be reported missing next."""
     hidden(tmp_path, "onnx")
     result = run_python("export-onnx", tmp_path / "out", flag, "0", env=hidden(tmp_path, "onnxruntime"))
     message = f"vqvae: error: {flag[2:]} was given as 0: it must be at least 1\n"
@@ -308,7 +308,7 @@ def test_an_export_of_the_first_version(tmp_path):
 
 
 def test_nothing_else_asks_for_onnx():
-    """Commands that do not write ONNX files run where it is not there."""
+    """Commands that do not write ONNX files run without it."""
     script = "import sys; sys.modules['onnx'] = sys.modules['onnxruntime'] = None; from vqvae_gluon.cli import main; "
     for words in (["encode", str(DIGITS[3])], ["generate", "--codes"], ["--help"]):
         result = subprocess.run(
@@ -319,9 +319,9 @@ def test_nothing_else_asks_for_onnx():
 
 @pytest.fixture(scope="module")
 def python_without_mxnet(tmp_path_factory):
-    """A Python with NumPy and ONNX Runtime alone: 3.12 or newer where there is one."""
+    """A Python with only NumPy and ONNX Runtime: 3.12 or newer if there is one."""
     newer = (shutil.which(f"python3.{minor}") for minor in range(12, 20))
-    # Some are there in name alone, as those of version managers.
+    # Some exist in name only, such as those of version managers.
     found = [path for path in newer if path and not subprocess.run([path, "-c", ""], capture_output=True).returncode]
     folder = tmp_path_factory.mktemp("environment")
     command = [(found or [sys.executable])[0], "-m", "venv", str(folder)]
@@ -379,7 +379,7 @@ def test_the_example_needs_no_mxnet(files, python_without_mxnet, tmp_path):
 
 
 def same_pixels(*paths):
-    """Tell whether PNG files show the same but for roundings to another byte."""
+    """Return whether PNG files show the same, except for rounding to a neighbouring byte."""
     from vqvae_gluon.data.image_file import read_pixels
 
     first, second = (read_pixels(path, 1).astype(int) for path in paths)

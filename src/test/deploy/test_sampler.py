@@ -1,8 +1,8 @@
-"""How codes are drawn, by hand, by counting and against stored ones; the same codes in any company.
+"""Sampling of codes: checked by hand, by counting and against stored codes; independent of the number of images.
 
-``first_prior/`` is a prior as it was first exported, whose weights are those of a formula, for the model of
-``first_export/``; ``codes.txt`` is what it drew. No random number is so near the border between two codes that another
-processor's roundings matter. ``cpp/test/sampler_test.cpp`` reads the same files.
+``first_prior/`` is a prior for the model of ``first_export/``, as it was first exported, with weights from a formula;
+``codes.txt`` holds the codes that it sampled. No random number is so near the border between two codes that another
+processor's rounding matters. ``cpp/test/sampler_test.cpp`` reads the same files.
 """
 import os
 import shutil
@@ -30,7 +30,7 @@ JUST_BELOW_1 = np.nextafter(1.0, 0.0)
 
 
 def formula_prior(num_embeddings=8, codes_shape=(2, 2), classes=("a, b", "é%")):
-    """Return a prior whose weights are those of a formula."""
+    """Return a prior whose weights come from a formula."""
     prior = Prior(num_embeddings, codes_shape, len(classes), width=8, layers=2, heads=2)
     prior.initialize()
     for number, parameter in enumerate(prior.collect_params().values()):
@@ -66,7 +66,7 @@ def trained(prior_run):
 
 
 def plainly(probabilities, random, temperature, top_k):
-    """Choose a code as :func:`choose` must, with numbers that are never rounded."""
+    """Choose a code as :func:`choose` must, with exact arithmetic."""
     shares = [Fraction(float(share)) for share in probabilities]
     ranked = sorted(range(len(shares)), key=lambda code: (-shares[code], code))
     if temperature == 0:
@@ -84,7 +84,7 @@ def plainly(probabilities, random, temperature, top_k):
 @pytest.mark.parametrize("top_k", [0, 1, 2, 3, 6])
 def test_choose_is_the_plain_rule(temperature, top_k):
     rng = np.random.RandomState(top_k)
-    # Of few sixteenths many are equal, and many sums meet a random number exactly.
+    # With so few sixteenths, many are equal, and many sums equal a random number exactly.
     probabilities = rng.randint(0, 5, (400, 6)).astype(np.float32) / 16
     probabilities[:, 3] += np.float32(1 / 16)  # not all are zero
     random = rng.randint(0, 16, 400) / 16
@@ -99,16 +99,16 @@ def test_choose_is_the_plain_rule(temperature, top_k):
     "probabilities, random, temperature, top_k, code",
     [
         ([0.25, 0.25, 0.5], 0.0, 1, 0, 0),
-        ([0.25, 0.25, 0.5], 0.25, 1, 0, 1),  # what a code ends with is the next one's
+        ([0.25, 0.25, 0.5], 0.25, 1, 0, 1),  # the upper end of a code belongs to the next one
         ([0.25, 0.25, 0.5], 0.5, 1, 0, 2),
-        ([0.0, 0.25, 0.75], 0.0, 1, 0, 1),  # what is impossible is never drawn,
+        ([0.0, 0.25, 0.75], 0.0, 1, 0, 1),  # an impossible code is never sampled,
         ([0.5, 0.5, 0.0], JUST_BELOW_1, 1, 0, 1),  # neither first nor last
-        ([0.25, 0.25, 0.5], JUST_BELOW_1, 1, 2, 2),  # of equals, top-k keeps the first
+        ([0.25, 0.25, 0.5], JUST_BELOW_1, 1, 2, 2),  # of equal codes, top-k keeps the first
         ([0.25, 0.25, 0.5], 0.0, 1, 2, 0),
         ([0.25, 0.5, 0.25], JUST_BELOW_1, 1, 2, 1),
         ([0.5, 0.25, 0.25], 0.7, 1, 2, 1),
         ([0.25, 0.25, 0.5], 0.0, 1, 1, 2),
-        ([0.4, 0.2, 0.4], 0.9, 0, 0, 0),  # of equals, the likeliest is the first
+        ([0.4, 0.2, 0.4], 0.9, 0, 0, 0),  # of equally likely codes, the first is taken
         ([0.2, 0.4, 0.4], 0.0, 0, 3, 1),
     ],
 )
@@ -136,7 +136,7 @@ STORED = ({"label": None, "seed": 3}, {"label": "é%", "seed": 4294967295, "temp
 
 
 def draw_stored(sampler):
-    """Return what ``codes.txt`` holds."""
+    """Return the text that ``codes.txt`` should hold, sampled anew."""
     return "".join(format_codes(image) for settings in STORED for image in sampler.sample(20, **settings))
 
 
@@ -152,7 +152,7 @@ def test_stored_codes(sampler, tmp_path):
 
 @pytest.fixture(scope="module")
 def two_places():
-    """A step of a prior of two places with four codes, and the logits of its whole network for all 16 images."""
+    """The step of a prior with two places and four codes, and the whole network's logits for all 16 images."""
     prior = formula_prior(4, (1, 2))
     images = np.array([[[first, second]] for first in range(4) for second in range(4)])
     logits = prior(mx.nd.array(images), mx.nd.ones(16)).asnumpy().astype(np.float64)
@@ -176,7 +176,7 @@ def likelihoods(logits, temperature, top_k):
 
 
 def chi_square(codes, expected):
-    """Return the chi-square of drawn images against their probabilities; impossible ones must not have been drawn."""
+    """Return the chi-square of sampled images against their probabilities; impossible images must not occur."""
     counts = np.bincount(codes[:, 0, 0] * 4 + codes[:, 0, 1], minlength=16)
     possible = expected > 0
     assert not counts[~possible].any()
@@ -191,7 +191,7 @@ def test_frequencies_are_the_probabilities(two_places, temperature, top_k):
     codes = sample_codes(run, size, np.ones(3000, int), random, temperature, top_k)
     expected = likelihoods(logits, temperature, top_k)
     assert expected.sum() == pytest.approx(1) and (expected * 3000)[expected > 0].min() > 3
-    assert chi_square(codes, expected) < 37.7  # 15 degrees of freedom are above it once in 1000 times
+    assert chi_square(codes, expected) < 37.7  # exceeded once in 1000 times with 15 degrees of freedom
     for other in [(1, 0), (0.8, 0), (3, 0)]:
         if not top_k and other != (temperature, top_k):
             assert chi_square(codes, likelihoods(logits, *other)) > 100
@@ -220,7 +220,7 @@ def test_step_by_step_is_the_whole_graph(trained):
     logits = network.network(mx.cpu())(mx.nd.array(codes), mx.nd.array(labels))
     whole = mx.nd.softmax(logits, axis=-1).asnumpy()
     np.testing.assert_allclose(steps, whole, rtol=1e-4, atol=1e-7)
-    assert np.abs(whole[1:] - whole[:-1]).max() > 0.01  # images do differ
+    assert np.abs(whole[1:] - whole[:-1]).max() > 0.01  # the images differ
     bits = trained.bits(codes[labels == 1], CLASSES[1])
     chosen = np.take_along_axis(steps[labels == 1], codes[labels == 1].reshape(-1, 16, 1), axis=2)
     np.testing.assert_allclose(bits, -np.log2(chosen.astype(np.float64)).sum(axis=(1, 2)), rtol=1e-5)
@@ -259,7 +259,7 @@ def test_each_image_may_have_its_class(trained):
 def test_completion_keeps_the_rows_and_draws_the_rest_as_before(trained):
     drawn = trained.sample(20, seed=2)
     for rows in (1, 3, 4):
-        # The random numbers belong to places: given what it had drawn, a sampler draws the same again.
+        # Random numbers belong to places: given its own first codes, a sampler samples the same again.
         np.testing.assert_array_equal(trained.sample(20, seed=2, given=drawn[0, :rows])[0], drawn[0])
     given = np.full((2, 4), 3)
     finished = trained.sample(20, seed=2, given=given)
@@ -315,7 +315,7 @@ def test_a_prior_of_another_codebook_is_refused(tmp_path):
 @pytest.mark.parametrize("run", [run_python, run_cpp], ids=["python", "cpp"])
 def test_threads_change_no_code(run, prior_run):
     words = ["generate", "--codes", "--count", "17", "--class", CLASSES[1], "--model", prior_run]
-    # Threads that wait by spinning take long where other programs keep the cores busy.
+    # Threads that wait by spinning take long if other programs keep the cores busy.
     waiting = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     results = [run(*words, env={**waiting, "OMP_NUM_THREADS": str(threads)}) for threads in (1, 2)]
     assert [result.returncode for result in results] == [0, 0]

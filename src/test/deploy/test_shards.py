@@ -1,4 +1,4 @@
-"""Parts of many images, encoded apart and merged."""
+"""Parts of many images, encoded separately and merged."""
 import numpy as np
 import pytest
 
@@ -63,7 +63,7 @@ def test_a_part_decodes_by_itself(predictor, array, parts, tmp_path):
 
 
 def refused(parts, tmp_path):
-    """Return the message of the refusal to merge."""
+    """Return the error message of a merge that must be refused."""
     (tmp_path / "merged.npz").write_text("mine")
     with pytest.raises(VQVAEError) as caught:
         merge(parts, tmp_path / "merged.npz")

@@ -18,7 +18,7 @@ PEER = [(4.0, 0.3), (8.0, 0.1), (12.0, 0.2)]
 
 def test_times_are_those_of_the_first_look_with_the_peers_last_error():
     table = images_report.times({"emoji": [race([(2.0, 0.25), (5.0, 0.2), (7.0, 0.3)], PEER)]})
-    # The peer itself was as low at its second look already.
+    # The peer itself was already as low at its second measurement.
     assert table[1] == ["emoji", "30", "0.117", "0.200", "5", "8", "1.60", "1.60"]
 
 

@@ -1,4 +1,4 @@
-"""The defects of the originals, rebuilt to be measured, are what they claim to be."""
+"""The defects of the original models, rebuilt in order to measure them, behave as described."""
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
@@ -30,12 +30,12 @@ def test_random_branch_never_repeats_itself_and_never_learns():
     assert (model(images).z.asnumpy() != model(images).z.asnumpy()).any()
     whole = make_model(name="vqvae_inception_resnet_v2_dlcr", width=1, decoder_width=4, image_size=(8, 8))
     counts = [len(list(each.encoder.collect_params().keys())) for each in (whole, model)]
-    assert counts[0] - counts[1] == 2 * 2  # two steps from 64 to 16 channels lack a weight and a bias each
+    assert counts[0] - counts[1] == 2 * 2  # two steps from 64 to 16 channels, each without a weight and a bias
 
 
 def test_misplaced_beta_is_a_commitment_of_four_times_the_weight():
-    # What experiments/dlcr.py says of its last row, of losses that are means over the P numbers of an image:
-    # beta at the codebook leaves the commitment at weight 1, and adam does not mind the codebook's weight.
+    # What experiments/dlcr.py says about its last row, for losses that are means over the P numbers of an image:
+    # beta on the codebook term leaves the commitment at weight 1, and Adam ignores the codebook's weight.
     codebook_gradient = np.random.RandomState(0).randn(5, 3)
     steps = []
     for weight in (1.0, 0.25):

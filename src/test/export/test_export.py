@@ -1,4 +1,4 @@
-"""Exported files: names, heads, round trips, and what happens when they are damaged or mixed up."""
+"""Exported files: names, heads, round trips, and what happens if they are damaged or mixed up."""
 import json
 import shutil
 
@@ -81,7 +81,7 @@ def test_no_operator_depends_on_parameters_alone(name, tmp_path):
 
 @pytest.mark.parametrize("stride", [8, 16])
 def test_no_operator_depends_on_parameters_alone_at_larger_strides(stride, tmp_path):
-    settings = {"width": 32, "decoder_width": 32}  # so that some layers fill blocks of channels
+    settings = {"width": 32, "decoder_width": 32}  # so that some layers fill whole blocks of channels
     assert_no_constants(make_model(name="vqvae_residual", stride=stride, image_size=(32, 48), **settings), tmp_path)
 
 
@@ -227,7 +227,7 @@ def test_prefixes_of_no_or_other_files_are_refused(run, prefix):
 
 def test_the_judge_is_put_beside_models_of_its_own_data(run, tmp_path, monkeypatch):
     folder = shutil.copytree(run[0], tmp_path / "run")
-    assert export_run(folder) == run[2]  # which are other data
+    assert export_run(folder) == run[2]  # without the judge, which is of other data
     judge = shutil.copytree(PRETRAINED / "judge", tmp_path / "pre-trained" / "judge")
     (judge / "manifest.json").write_text(json.dumps({"data_fingerprint": run[1].trained.fingerprint}))
     monkeypatch.setattr("vqvae_gluon.evaluation.judge.pretrained_folder", lambda: judge.parent)
@@ -252,7 +252,7 @@ def test_an_export_without_losses_is_not_whole(run, tmp_path):
 
 def test_get_model_loads_exported_parameters(run):
     folder, training, manifest = run
-    model = get_model("VQVAE_EMADL", pretrained=True, root=folder)  # whose settings are the run's
+    model = get_model("VQVAE_EMADL", pretrained=True, root=folder)  # its settings are the run's
     images = training.dataset.validation.images[:10]
     output = model(mx.nd.array(to_unit(images)))
     predictor = Predictor(folder)
@@ -367,7 +367,7 @@ def change_graph(path, change):
 
 
 def call_address(model):
-    """A graph whose operator would call a function at an address."""
+    """Replace an operator of a model's graph with one that would call a function at an address."""
 
     def change(graph):
         node = next(node for node in graph["nodes"] if node["op"] == "Activation")
@@ -432,7 +432,7 @@ def find(nodes, name):
 
 
 def cast(name, kind):
-    """The output of a node in another type, under its name."""
+    """Return a function that casts the output of a node to another type, under the node's name."""
 
     def change(graph):
         nodes = graph["nodes"]

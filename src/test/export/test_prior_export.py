@@ -1,4 +1,4 @@
-"""A prior on its way: from a training to exported files, and from these to another training."""
+"""Export of a prior: from a training to files, and from the files to another training."""
 import json
 import shutil
 

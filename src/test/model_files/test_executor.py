@@ -1,4 +1,4 @@
-"""The executor of Python: the bits of Gluon's blocks for whatever a network is made of, alone or from many threads."""
+"""The Python executor: the same bits as Gluon's blocks for every kind of layer, in one thread or many."""
 import os
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def load(folder, part):
 
 
 def test_three_ways_to_run_a_model_agree_on_all_test_digits():
-    """By executors, by Gluon's blocks of the exported files, and by the zoo's model with their parameters."""
+    """Executors, Gluon blocks made from the exported files, and the zoo's model with their parameters."""
     predictor, model = Predictor(), get_model("vqvae_emadl", pretrained=True)
     encoder, decoder = load(None, "encoder").network(mx.cpu(), "encoding"), load(None, "decoder").network(mx.cpu())
     model.hybridize(static_alloc=True, static_shape=True)
@@ -60,7 +60,7 @@ def test_the_shipped_networks_are_fused():
 
 
 def graph(*operators):
-    """Return a convolution that operators read, each a name and what it reads by number, as a graph."""
+    """Return a graph of a convolution and operators, each given as name, activation and the numbers of its inputs."""
     nodes = [{"op": "null", "inputs": []}, {"op": "Convolution", "inputs": [[0, 0, 0]]}]
     for name, kind, *sources in operators:
         nodes.append({"op": name, "attrs": {"act_type": kind}, "inputs": [[source, 0, 0] for source in sources]})
@@ -85,7 +85,7 @@ def test_eight_threads(shared):
     predictors = [one if shared else Predictor() for _ in range(8)]
 
     def work(number):
-        """Reconstruct the same images again and again, by batches of different sizes."""
+        """Reconstruct the same images again and again, in batches of different sizes."""
         mine = images[8 * number : 8 * number + 8]
         found = set()
         for turn in range(12):

@@ -1,4 +1,4 @@
-"""The report of a run, read as a browser would read it, against numbers computed anew."""
+"""The report of a run, parsed as a browser would, compared with numbers computed anew."""
 import base64
 import io
 import json
@@ -22,7 +22,7 @@ VOID = ("meta", "link", "img", "br")
 
 
 class Page(HTMLParser):
-    """The elements of a page: tag, attributes, and the text that is inside, in the order in which they begin."""
+    """The elements of a page, in the order in which they begin: tag, attributes and the text inside."""
 
     def __init__(self, path):
         super().__init__()
@@ -48,7 +48,7 @@ class Page(HTMLParser):
             texts.append(data)
 
     def texts(self, tag, **wanted):
-        """The texts of the elements of a tag with some attributes, with single spaces."""
+        """Return the texts of the elements with a tag and some attributes, with single spaces."""
         wanted = {name.rstrip("_"): value for name, value in wanted.items()}
         return [
             " ".join("".join(texts).split())
@@ -57,14 +57,14 @@ class Page(HTMLParser):
         ]
 
     def image(self, alt):
-        """The pixels of the image that has a text in its place."""
+        """Return the pixels of the image with an alternative text."""
         (uri,) = [attributes["src"] for tag, attributes, _ in self.elements if attributes.get("alt") == alt]
         kind, _, content = uri.partition(",")
         assert kind == "data:image/png;base64"
         return np.array(Image.open(io.BytesIO(base64.b64decode(content))))
 
     def table(self, caption):
-        """The rows of a table, by the title of each, a dictionary from titles of columns to cells."""
+        """Return the rows of a table by row title, each a dictionary from column titles to cells."""
         (text,) = re.findall(rf"<caption>{re.escape(caption)}.*?</table>", self.text, re.DOTALL)
         rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>.*?</tr>", text)]
         return {row[0]: dict(zip(rows[0], row)) for row in rows[1:]}
@@ -97,7 +97,7 @@ def page(reported):
 
 @pytest.fixture(scope="module")
 def split(classes_folder):
-    """The six images of the test split, and what they are as floats."""
+    """The six images of the test split, as bytes and as floats."""
     split = load_dataset(str(classes_folder), image_size=(16, 16)).test
     return split, split.images / np.float32(255)
 
@@ -110,7 +110,7 @@ def errors(prior_run, split):
 
 
 def copied(run, folder):
-    """A copy of a run that may be changed."""
+    """Copy a run, so that it may be changed."""
     return shutil.copytree(run, folder / "copy")
 
 
@@ -171,7 +171,7 @@ class TestPage:
         name = f"test image {worst}, class {CLASSES[split[0].labels[worst]]}"
         original = split[0].images[worst, 0]
         made = np.rint(255 * Predictor(prior_run).reconstruct(split[1][worst : worst + 1])[0, 0]).astype(int)
-        part = Page.__new__(Page)  # the image is shown in several parts: look at the first one
+        part = Page.__new__(Page)  # the image is shown in several parts; look at the first one
         part.elements = page.elements[: next(i for i, e in enumerate(page.elements) if e[1].get("id") == "codebook")]
         assert (part.image(f"{name}, original") == original).all()
         assert (part.image(f"{name}, reconstruction") == made).all()
@@ -242,7 +242,7 @@ def test_without_a_prior_or_another_run_there_is_no_part_of_them(other_run, tmp_
 
 
 def test_names_are_shown_as_they_are(other_run, tmp_path):
-    """Whatever a name holds, it is text."""
+    """A name is shown as text, whatever it contains."""
     run = other_run.rename(other_run.with_name("<img src=x onerror=alert(1)> & \"co\""))
     try:
         assert run_python("report", run, "-o", tmp_path / "r.html").returncode == 0
@@ -309,7 +309,7 @@ def test_metrics_of_another_training_are_refused(other_run, tmp_path):
 
 
 def history(run, *changes):
-    """A run whose history has a row for each of some changes to it; the last one is exported."""
+    """Return a run whose history has one changed row for each of ``changes``; the last one is exported."""
     rows = [{**run.rows[0], "epoch": epoch, **change} for epoch, change in enumerate(changes)]
     return run._replace(rows=rows, exported=rows[-1])
 
@@ -349,7 +349,7 @@ class TestHints:
     def test_a_prior_that_knows_nothing(self, run, bits, known):
         run = history(run, {**self.GOOD, "validation_perplexity": 32.0})
         run = run._replace(prior_rows=[{"validation_bits_per_image": 200.0}, {"validation_bits_per_image": bits}])
-        found = prior_hints(run, 22)  # codes of 5 bits
+        found = prior_hints(run, 22)  # codes have 5 bits
         assert len(found) == 1 - known
         assert known or "111.0 bits for a validation image" in found[0].text and "need 110.0" in found[0].text
 
@@ -362,7 +362,7 @@ def test_a_curve_is_a_line_through_its_values():
     points = np.array(re.findall(r"[ML] (\S+) (\S+)", lines[0]), float)
     assert points.shape == (4, 2)
     assert np.corrcoef(points[:, 0], range(4))[0, 1] == pytest.approx(1)
-    assert np.corrcoef(points[:, 1], values)[0, 1] == pytest.approx(-1)  # y runs down
+    assert np.corrcoef(points[:, 1], values)[0, 1] == pytest.approx(-1)  # y points down
     logarithmic = draw_curves("one", "", [Curve("it", range(3), [1e-3, 1e-1, 1e-2])], log=True)
     heights = [float(y) for y in re.findall(r"[ML] \S+ (\S+)", re.findall(r'd="([^"]*)"[^>]*--first', logarithmic)[0])]
     assert np.corrcoef(heights, [-3, -1, -2])[0, 1] == pytest.approx(-1)
@@ -415,7 +415,7 @@ class TestBrowser:
 
     @pytest.fixture
     def shown(self, driver, reported, scheme, width):
-        """The report in the browser, on a screen of a width, with all that can be opened open."""
+        """The report in the browser, on a screen of some width, with everything that can be opened open."""
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         wanted = [{"name": "prefers-color-scheme", "value": scheme}]
@@ -442,7 +442,7 @@ class TestBrowser:
         assert shown.get_log("browser") == []
 
     def test_text_stands_out(self, shown, scheme):
-        """Contrast as WCAG 2 counts it, at least 4.5, of every text against what lies behind it."""
+        """Every text has a contrast of at least 4.5 with its background, as defined by WCAG 2."""
         script = """
             const light = (colour) => {
               const parts = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);

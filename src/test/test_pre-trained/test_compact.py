@@ -1,4 +1,4 @@
-"""The compact pair: fewer codes, of which an image needs fewer bits."""
+"""The compact pair: fewer codes, and fewer bits per image."""
 import mxnet as mx
 import numpy as np
 import pytest

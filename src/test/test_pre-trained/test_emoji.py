@@ -23,7 +23,7 @@ def test_it_reconstructs_emoji(images):
     predictor = Predictor(EMOJI)
     assert (predictor.image_shape, predictor.codes_shape, len(predictor.codebook)) == ((3, 64, 64), (16, 16), 512)
     errors = np.square(predictor.reconstruct(images) - to_unit(images)).mean(axis=(1, 2, 3))
-    assert errors.max() < 0.006  # of one colour, the mean of each image, 0.05 to 0.2
+    assert errors.max() < 0.006  # a single colour, each image's mean, gives 0.05 to 0.2
 
 
 def test_get_model_knows_its_settings(images):

@@ -1,6 +1,6 @@
-"""Why the seed's trained model gave meaningless codes in C++: each candidate, with its verdict.
+"""Why the seed's trained model gave meaningless codes in C++: each possible cause, with its verdict.
 
-docs/cpp-parity.md tells the story.
+See docs/cpp-parity.md.
 """
 import os
 import subprocess
@@ -42,7 +42,7 @@ def judged_right(judge, images):
 def test_verdict_misread_pixels_are_the_fault(predictor, judge):
     misread = np.stack([three_channel_reading(image) for image in IMAGES])
     proper, wrong = predictor.encode(IMAGES), predictor.encode(misread)
-    # Even two different digits agree at more places, most of them black background.
+    # Even two different digits have the same code at more places, most of which are black background.
     others = [agreement(proper[i], proper[j]) for i in range(10) for j in range(i)]
     assert agreement(proper, wrong) < np.mean(others)
     good, bad = predictor.decode(proper), predictor.decode(wrong)
@@ -103,14 +103,14 @@ def export(network, path, images):
 
 
 def test_verdict_sign_flip_is_the_same_in_both_languages(tmp_path):
-    # A defect, but of training: the exported graph carries it, so Python would fail as well.
+    # A defect of training: the exported graph contains it, so Python would fail as well.
     network = SignFlipped(make_model())
     output, symbol, parameters = export(network, tmp_path / "flipped", to_unit(IMAGES))
     np.testing.assert_array_equal(by_executor(symbol, parameters, to_unit(IMAGES)), output)
 
 
 def test_verdict_prefix_stripping_loses_nothing_here():
-    # Dropping four characters confuses arg: with aux: only where a model has both; this one has no aux.
+    # Dropping four characters confuses arg: with aux: only if a model has both; this one has no aux.
     for name in (ENCODER, DECODER, judge_part()):
         folder = PRETRAINED / "model" / name
         names = list(load_arrays(folder / PARAMETERS))
@@ -120,7 +120,7 @@ def test_verdict_prefix_stripping_loses_nothing_here():
 
 
 class BatchBaked(HybridBlock):
-    """An older export: the training batch size stands in a reshape."""
+    """An older export, with the training batch size in a reshape."""
 
     def __init__(self, model):
         super().__init__(prefix="")
@@ -131,7 +131,7 @@ class BatchBaked(HybridBlock):
 
 
 def test_verdict_baked_batch_size_leaves_the_image_right(tmp_path):
-    # MXNet does not check the reshape: one image gives the head the size of ten, and its own rows are right.
+    # MXNet does not check the reshape: with one image the head has the size of ten, and the image's rows are right.
     network = BatchBaked(make_model())
     output, symbol, parameters = export(network, tmp_path / "baked", to_unit(IMAGES))
     np.testing.assert_array_equal(by_executor(symbol, parameters, to_unit(IMAGES)), output)
@@ -141,7 +141,7 @@ def test_verdict_baked_batch_size_leaves_the_image_right(tmp_path):
 
 
 def test_verdict_column_major_gives_recognisable_digits(predictor):
-    # A transposed digit is reconstructed as well as an upright one: not what the seed saw.
+    # A transposed digit is reconstructed as well as an upright one, unlike in the seed.
     transposed = np.ascontiguousarray(IMAGES.transpose(0, 1, 3, 2))
     reconstruction = predictor.reconstruct(transposed).transpose(0, 1, 3, 2)
     error = np.square(reconstruction - to_unit(IMAGES)).mean()
@@ -165,13 +165,13 @@ def test_verdict_fusion_and_threads_change_nothing(tmp_path, variable, values):
             assert result.returncode == 0
             written.append(output.read_bytes())
         assert written[0] == written[1]
-    for value in values:  # which compares with the codec
+    for value in values:  # the program compares with the codec
         program = ROOT / "cpp" / "build" / "emadl_test"
         assert subprocess.run([str(program)], env={**os.environ, variable: value}, capture_output=True).returncode == 0
 
 
 def test_verdict_missing_scaling_keeps_the_digits(judge):
-    # Bytes instead of byte/255 saturate the encoder's tanh, but strokes stay where they are and digits legible.
+    # Bytes instead of byte/255 saturate the encoder's tanh, but strokes stay in place and digits stay legible.
     encoder, decoder = (find_model().load(name).network(mx.cpu()) for name in (ENCODER, DECODER))
     encoding, *_ = encoder(mx.nd.array(IMAGES.astype(np.float32)))
     assert judged_right(judge, decoder(encoding).asnumpy()) >= 7

@@ -1,4 +1,4 @@
-"""The pre-trained model reconstructs in Python and in C++, and both agree to the last byte.
+"""The pre-trained model reconstructs in Python and in C++, with the same bytes.
 
 The counterpart of the seed's own test, whose C++ half failed.
 """

@@ -1,4 +1,4 @@
-"""The seed's own test of reconstruction, as its users write it: three networks by SymbolBlock, and no code of ours."""
+"""The seed's own reconstruction test, as its users write it: three networks in SymbolBlocks, without this package."""
 import mxnet as mx
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vqvae_gluon import emadl, read_image
 from vqvae_gluon.data import to_unit
 from vqvae_gluon.model_files.parameters import load_arrays
 
-# Model folders, and the package of their components.
+# Model folders, and the packages of their components.
 OURS, EMADLS = (PRETRAINED / "model", "vqvae"), (PRETRAINED / "emadl" / "model", "vqvae")
 
 
@@ -21,7 +21,7 @@ def load(folder, package, component):
 
 @pytest.fixture(params=["ours", "project"])
 def model(request):
-    """A model folder and its package: the pre-trained one, and that of a project of a user."""
+    """A model folder and its package: the pre-trained model's, and that of a user's project."""
     return OURS if request.param == "ours" else (request.getfixturevalue("project_run") / "model", "mnist")
 
 

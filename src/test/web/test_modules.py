@@ -1,4 +1,4 @@
-"""The page's modules that need no browser do, number for number, what the package does; run by Node.js."""
+"""The page's modules that need no browser, run by Node.js, compute the same numbers as the package."""
 import json
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed (Debian: apt-get install npm)")
 
 LAST_SEED = 2**32 - 1
-# Heights and widths: by whole boxes, by areas that cut pixels, bilinearly up, in one direction only, and of one pixel.
+# Heights and widths for: whole boxes, areas that cut pixels, bilinear enlargement, one direction only, one pixel.
 SIZES = [
     *[((56, 56), (28, 28)), ((84, 56), (28, 28)), ((100, 130), (28, 28)), ((29, 28), (28, 28)), ((333, 500), (48, 64))],
     *[((14, 14), (28, 28)), ((7, 9), (64, 64)), ((20, 40), (28, 28)), ((40, 20), (28, 28)), ((1, 1), (4, 4))],
@@ -22,7 +22,7 @@ SIZES = [
 
 
 def run(module, call, *arguments):
-    """Return what an expression of a module's exports and of JSON ``arguments`` gives."""
+    """Return the value of an expression over a module's exports and JSON ``arguments``."""
     program = (
         f"import * as module from {json.dumps((ROOT / 'web' / module).as_uri())};"
         "let text = ''; for await (const part of process.stdin) text += part;"
@@ -44,7 +44,7 @@ def test_random_numbers():
 def test_choices():
     rng = np.random.RandomState(0)
     probabilities = rng.dirichlet(np.full(8, 0.5), 300).astype(np.float32)
-    probabilities[::3] = np.round(probabilities[::3], 1)  # equals and zeros
+    probabilities[::3] = np.round(probabilities[::3], 1)  # equal values and zeros
     probabilities[::3, 0] += 0.1
     random = rng.random_sample(300)
     random[:2] = 0, np.nextafter(1.0, 0.0)
@@ -94,7 +94,7 @@ def test_settings_out_of_range():
 def test_settings():
     typed = {"label": "1", "temperature": ".5", "topK": "3", "seed": "4294967295", "count": "2"}
     settings, likeliest = read_settings(typed, {"temperature": "0"})
-    assert (likeliest["temperature"], likeliest["label"]) == (0, 2)  # of no class
+    assert (likeliest["temperature"], likeliest["label"]) == (0, 2)  # no class
     assert settings == {"label": 1, "temperature": 0.5, "topK": 3, "seed": LAST_SEED, "count": 2}
     command = run("settings.js", "(module, ...both) => module.toCommand(...both)", settings, ["a", "it's b"])
     assert command == (

@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's Chromium, driven by its own chromedriver as a person would use it."""
+"""The page in a real browser: Debian's Chromium, driven by its own chromedriver as a user would."""
 import base64
 import contextlib
 import functools
@@ -25,9 +25,9 @@ from vqvae_gluon.deploy.page import code_colours, write_model
 needs_browser = needs({**BROWSER, "npm": "npm"})
 
 PATIENCE = 20  # seconds
-PLACE = "/some/place/"  # the page must not care where it lies
+PLACE = "/some/place/"  # the page must work under any path
 
-#: A three and a scribble, in shares of the pad.
+#: A three and a scribble, in fractions of the pad.
 THREE = [(0.3, 0.25), (0.45, 0.15), (0.62, 0.2), (0.65, 0.33), (0.5, 0.45), (0.63, 0.55), (0.68, 0.7), (0.52, 0.84)]
 SCRIBBLE = [(0.5 + 0.4 * math.sin(2.3 * turn), 0.5 + 0.35 * math.cos(3.1 * turn)) for turn in range(15)]
 
@@ -44,7 +44,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page_of(built, tmp_path_factory):
-    """What makes the page of another model out of ``built``, for npm need not run again."""
+    """A function that makes another model's page from ``built``, so that npm need not run again."""
 
     def make(model):
         folder = tmp_path_factory.mktemp("page") / "out"
@@ -66,14 +66,14 @@ class Page:
         return self.driver.find_element("id", name)
 
     def complaints(self):
-        """What the console has to say since it was asked last."""
+        """Return the console's messages since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def all(self, selector):
         return self.driver.find_elements("css selector", selector)
 
     def wait(self, pattern, where="status"):
-        """Wait until a text matches, and return the match."""
+        """Wait until a text matches; return the match."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             found = re.search(pattern, self[where].text)
@@ -83,18 +83,18 @@ class Page:
         raise AssertionError(f"waited for '{pattern}': {self['status'].text!r}, error {self['error'].text!r}")
 
     def codes(self):
-        """The codes that the grid shows, -1 for one that was cleared."""
+        """Return the codes that the grid shows, -1 for a cleared one."""
         script = "return [...document.querySelectorAll('#codes button')].map((cell) => cell.textContent)"
         return np.array([int(text or -1) for text in self.driver.execute_script(script)])
 
     def pixels(self, canvas):
-        """The RGB bytes of a canvas, (H, W, 3)."""
+        """Return the RGB bytes of a canvas, (H, W, 3)."""
         script = "return document.getElementById(arguments[0]).toDataURL('image/png')"
         content = self.driver.execute_script(script, canvas).partition(",")[2]
         return np.array(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB"))
 
     def open(self, path):
-        """Open an image file; return the bits that the page counts."""
+        """Open an image file; return the bits that the page shows."""
         self["file"].send_keys(str(path))
         return float(self.wait(rf"{re.escape(path.name)} is shown.* ([0-9.]+) bits")[1])
 
@@ -132,7 +132,7 @@ class Page:
 
 @contextlib.contextmanager
 def served(folder):
-    """Serve a folder under PLACE, as ``python -m http.server`` would; give the address and the paths asked for."""
+    """Serve a folder under PLACE, as ``python -m http.server`` would; yield the address and the requested paths."""
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -154,7 +154,7 @@ def served(folder):
 
 @pytest.fixture(scope="module")
 def show(driver):
-    """What shows a folder's page."""
+    """A function that shows a folder's page."""
     with contextlib.ExitStack() as stack:
 
         def go(folder):
@@ -176,7 +176,7 @@ def address(built):
 
 @pytest.fixture
 def page(driver, address):
-    """The page of the pre-trained model, as it starts; its console must be free of errors at the end."""
+    """The page of the pre-trained model, as it starts; its console must have no errors at the end."""
     page = Page(driver)
     if driver.current_url != address:
         driver.get_log("browser")
@@ -433,7 +433,7 @@ class TestPage:
 
     @staticmethod
     def check_image(page, predictor, codes):
-        """The page's image is Python's, but for the roundings of another library."""
+        """Check that the page's image is Python's, up to the rounding of another library."""
         image = to_bytes(predictor.decode(codes))[0]
         assert np.abs(page.pixels("image").transpose(2, 0, 1).astype(int) - image).max() <= 1
 
@@ -522,7 +522,7 @@ class TestOtherModels:
 
 
 class TestCommand:
-    """Mistakes are one line on standard error and leave nothing behind."""
+    """Mistakes give one line on standard error and leave nothing behind."""
 
     @pytest.fixture
     def fails(self, tmp_path):
@@ -538,7 +538,7 @@ class TestCommand:
 
     @staticmethod
     def with_npm(folder, script):
-        """The environment in which npm is a script, or is not there at all."""
+        """Return an environment in which npm is a script, or is missing."""
         folder.mkdir()
         if script:
             (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
