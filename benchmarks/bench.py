@@ -1,4 +1,4 @@
-"""What is measured, and by whom."""
+"""What is measured, and which contenders are compared."""
 import itertools
 import os
 import statistics
@@ -32,7 +32,7 @@ _LAYOUTS = [{"channels_last": False}, {"channels_last": True}]
 
 
 class Sizes(NamedTuple):
-    """How much is measured: counts of images, an MSE per pixel, sides in pixels, starts of a process."""
+    """The sizes of the measurements: counts of images, an MSE per pixel, sides in pixels, starts of a process."""
 
     training: int = 12_800
     bulk: int = 10_000
@@ -57,9 +57,9 @@ QUICK = Sizes(1_000, 200, 100, (16, 100), 50, 1, 1, 0.09, 2_000, 500, 512, 320, 
 
 
 class Measurement(NamedTuple):
-    """One kind of work and those who do it; each call measures one of them once.
+    """One kind of work and its contenders; each call of a contender measures it once.
 
-    ``turns`` counts how often each has its turn in a round; ``warm_up`` says whether one round more does not count.
+    ``turns`` is the number of turns of each contender per round; ``warm_up`` adds a first round that does not count.
     """
 
     work: str
@@ -76,19 +76,19 @@ class Bench:
     peers : path
         The Python of the peers' environment.
     folder : path
-        Where everybody works; what is in it is not kept.
+        The working folder of all processes; its contents are not kept.
     sizes : Sizes
     recipe : dict
-        Our changes to recipe ``ema`` in the race to a validation MSE.
+        Our changes to the recipe ``ema`` in the race to a validation MSE.
     peer_recipes : sequence of dict
-        What vector-quantize-pytorch may try there: ``learning_rate`` and ``epochs``.
+        The settings that vector-quantize-pytorch may try in that race: ``learning_rate`` and ``epochs``.
 
     Attributes
     ----------
     agreement : dict
-        How well the peers' models reconstruct what ours does.
+        How well the reconstructions of the peers' models agree with ours.
     choices : dict
-        What was tried to find each contender's best settings, and what came of it.
+        The settings tried in order to find each contender's best ones, with their results.
     """
 
     def __init__(
@@ -112,20 +112,20 @@ class Bench:
         self.agreement = self._torch.call("prepare")
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         for worker in self._workers:
             worker.close()
 
     def versions(self) -> Dict[str, Dict[str, str]]:
-        """Return the versions on both sides."""
+        """Return the versions of both sides' libraries."""
         return {"ours": self._ours.call("versions"), "peers": self._torch.call("versions")}
 
     def measurements(self, section: str) -> List[Measurement]:
-        """Return what a section measures, once the best settings of all are found."""
+        """Return the measurements of a section, after finding the best settings of each contender."""
         return list(getattr(self, f"_{section}")())
 
     def measure(self, contender: Callable[[], Figures]) -> Figures:
-        """Call a contender, and note how much the others computed meanwhile."""
+        """Call a contender, and record how much the others computed meanwhile."""
         time.sleep(_REST)
         before = [(worker.calls, worker.cpu_seconds()) for worker in self._workers]
         start = time.perf_counter()
@@ -141,7 +141,7 @@ class Bench:
         return self._idle_seconds / self._seconds if self._seconds else 0.0
 
     def memory(self) -> List[Dict[str, Any]]:
-        """Return the peak memory in MiB of whole processes of ours: on four batches of noise, and on MNIST."""
+        """Return the peak memory in MiB of whole processes of our package: on four batches of noise, and on MNIST."""
         batches, sides = self.sizes.memory_batches, self.sizes.memory_sides
         cases = [(batch, sides[0]) for batch in batches] + [(batches[0], side) for side in sides[1:]]
         rows = []
@@ -225,7 +225,7 @@ class Bench:
         yield Measurement("one at a time", either, turns=self.sizes.single_turns)
 
     def _on_one_or_all(self, measure: Callable[..., Figures], images: int) -> Figures:
-        """Return the figures on one thread or on all, whichever has the better median, and those of both beside."""
+        """Return the numbers on one thread or all, whichever has the better median, and also those of both."""
         counts, found = {"one thread": 1, "all threads": self._threads}, {}
         for name, threads in counts.items():
             time.sleep(_REST)
@@ -239,7 +239,7 @@ class Bench:
         return percentiles([float(line) for line in lines])
 
     def _latency_python(self, images: int, threads: int, **environment: str) -> Figures:
-        """A process of its own: in one that has encoded a data set, single images take longer on two threads."""
+        """Measure in a new process: after encoding a data set, single images take longer on two threads."""
         variables = {"OMP_NUM_THREADS": str(threads), **environment}
         worker = Worker(Path(sys.executable), HERE / "ours.py", self.folder, "latency", **variables)
         figures = worker.call("latency", images=images)
@@ -314,7 +314,7 @@ class Bench:
     def _choose(
         self, title: str, candidates: Sequence[Dict[str, Any]], measure: Callable[..., Figures], tries: int = 2
     ) -> Dict[str, Any]:
-        """Return the settings with the best first figure; of several tries the best counts, as the first warms up."""
+        """Return the settings with the best first number; of several tries the best counts, as the first warms up."""
         found: Dict[str, float] = {}
         for settings in candidates:
             figures = [next(iter(measure(**settings).items())) for _ in range(tries)]
@@ -334,7 +334,7 @@ class Bench:
         return {"s": statistics.median(times)}
 
     def _run(self, *command: Any, **environment: str) -> str:
-        """Run a command in the folder, with some variables set, and return what it prints."""
+        """Run a command in the folder, with some variables set, and return its output."""
         words = [str(word) for word in command]
         variables = {**os.environ, **environment}
         result = subprocess.run(words, cwd=str(self.folder), env=variables, capture_output=True, text=True)

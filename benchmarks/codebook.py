@@ -1,8 +1,8 @@
-"""Print what a codebook's number of rows costs: seconds of the k-means start, milliseconds of a step, peak memory.
+"""Print the cost of a codebook's number of rows: seconds of the k-means start, milliseconds per step, peak memory.
 
 Usage: .venv/bin/python benchmarks/codebook.py [--rows 16,64,512,2048,8192] [--size 64]
 
-vqvae_residual, colour, rows of 64 numbers, batch 32, random images; each number of rows in a process of its own.
+vqvae_residual, colour, rows of 64 numbers, batch size 32, random images; each number of rows in a separate process.
 """
 import argparse
 import json
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(rows: int, size: int) -> dict:
-    """Return the seconds of the start, the median milliseconds of a step and the MiB of the peak."""
+    """Return the seconds of the start, the median milliseconds per step and the peak memory in MiB."""
     images = np.random.RandomState(0).randint(256, size=(_IMAGES, 3, size, size)).astype(np.uint8)
     dataset = Dataset(Split(images), Split(images[:10]), Split(images[:10]))
     sizes = {"num_embeddings": rows, "embedding_dim": 64, "channels": 3, "image_size": (size, size)}

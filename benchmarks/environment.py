@@ -1,4 +1,4 @@
-"""The environment of the peers, apart from the package's own."""
+"""The Python environment of the peers, separate from the package's own."""
 import shutil
 import subprocess
 import sys
@@ -9,7 +9,7 @@ PEERS = HERE / ".peers"
 
 
 def make_peers() -> Path:
-    """Return the Python of the peers' environment, made anew where it does not have what requirements.txt says."""
+    """Return the Python of the peers' environment, which is created anew if it does not match requirements.txt."""
     wanted, stamp, python = HERE / "requirements.txt", PEERS / "installed.txt", PEERS / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted.read_text():
         print(f"installing the peers into {PEERS.relative_to(HERE.parent)}", flush=True)

@@ -1,8 +1,8 @@
-"""Print where the time of a training step goes, operator by operator, by MXNet's own profiler.
+"""Print where the time of a training step goes, operator by operator, using MXNet's own profiler.
 
 Usage: .venv/bin/python benchmarks/operators.py [--batch 128] [--model vqvae_emadl]
 
-Operators run one by one here (no bulking), so that each is seen: the sum is a little above an ordinary step.
+Operators run one by one here (no bulking) so that each is recorded: the sum is a little more than an ordinary step.
 """
 import argparse
 import json

@@ -1,7 +1,7 @@
-"""What PyTorch, ONNX Runtime and vector-quantize-pytorch do in the benchmarks.
+"""The benchmarks of PyTorch, ONNX Runtime and vector-quantize-pytorch.
 
 Runs in the environment of requirements.txt; run.py calls its functions through worker.py. Images enter as bytes and
-leave as floats in [0, 1], as in vqvae_gluon.Predictor. OMP_NUM_THREADS says how many threads to use.
+leave as floats in [0, 1], as in vqvae_gluon.Predictor. OMP_NUM_THREADS sets the number of threads.
 """
 import contextlib
 import copy
@@ -39,9 +39,9 @@ def versions() -> Dict[str, str]:
 
 
 def prepare() -> Dict[str, Dict[str, float]]:
-    """Make the PyTorch and the ONNX model of weights.npz, and check that both do what ours does.
+    """Make the PyTorch and the ONNX model from weights.npz, and check that both agree with ours.
 
-    Returns, for each, the share of codes that are the same and the largest difference of a pixel in [0, 1].
+    Returns, for each, the fraction of equal codes and the largest difference of a pixel in [0, 1].
     """
     torch.save(_state(dict(np.load("weights.npz"))), WEIGHTS)
     torch.onnx.export(
@@ -63,7 +63,7 @@ def prepare() -> Dict[str, Dict[str, float]]:
 
 @torch.inference_mode()
 def _check_prior() -> None:
-    """Raise RuntimeError unless the prior needs as many bits as ours for each of some images."""
+    """Raise RuntimeError unless the prior needs the same number of bits as ours for each of some images."""
     golden = np.load("prior-golden.npz")
     codes, labels = (torch.from_numpy(golden[name]) for name in ("codes", "labels"))
     nats = F.cross_entropy(_prior()(codes, labels).transpose(1, 2), codes, reduction="none").sum(1)
@@ -74,7 +74,7 @@ def _check_prior() -> None:
 
 @lru_cache(maxsize=None)
 def _prior() -> Prior:
-    """Return the prior of prior.npz. The exported weights hold scales that PyTorch's functions apply themselves."""
+    """Return the prior of prior.npz. The exported weights contain scales that PyTorch's functions apply themselves."""
     arrays = dict(np.load("prior.npz"))
     sizes = [int(arrays.pop(name)) for name in ("num_embeddings", "places", "num_classes", "width", "layers", "heads")]
     prior, width, heads = Prior(*sizes), sizes[3], sizes[5]
@@ -93,7 +93,7 @@ def _prior() -> Prior:
 
 
 def train_prior(batch: int, images: int, dropout: float = 0.1, no_class: float = 0.2) -> Dict[str, float]:
-    """Return images/s of one pass over training codes; the last batch is whole."""
+    """Return images/s of one pass over training codes; an incomplete last batch is left out."""
     count = images // batch * batch
     prior, optimizer = _prior_training()
     arrays = np.load("prior-train.npz")
@@ -117,14 +117,14 @@ def _prior_training() -> Tuple[Prior, torch.optim.Optimizer]:
 
 
 def generate(images: int, threads: int, count: int) -> Dict[str, float]:
-    """Return percentiles of the milliseconds for drawing the codes of ``count`` images, of ``images`` goes."""
+    """Return percentiles of the milliseconds for sampling the codes of ``count`` images, over ``images`` runs."""
     prior = _prior()
     with _torch_threads(threads):
         return latencies(lambda i: prior.sample(torch.full((count,), i % 10)), images)
 
 
 def _state(arrays: Dict[str, np.ndarray]) -> Dict[str, Tensor]:
-    """Return the state of a torch model from MXNet's parameters; the layouts of all weights are the same."""
+    """Return the state of a torch model from MXNet's parameters; all weights have the same layout in both."""
     state = VQVAE().state_dict()
     state["codebook"] = arrays["vectorquantize0_embeddings"]
     for layer in range(3):
@@ -146,7 +146,7 @@ def _agreement(reconstructions: np.ndarray, codes: np.ndarray) -> Dict[str, floa
 
 
 def train(kind: str, batch: int, channels_last: bool, images: int) -> Dict[str, float]:
-    """Return images/s of one pass over training images, as :func:`_training` builds it; the last batch is whole."""
+    """Return images/s of one pass of :func:`_training` over training images, without an incomplete last batch."""
     count = images // batch * batch
     steps = _training(kind, batch, channels_last)
     return rate(lambda: steps(_images("train")[torch.randperm(count)], batch), count)
@@ -154,7 +154,7 @@ def train(kind: str, batch: int, channels_last: bool, images: int) -> Dict[str, 
 
 @lru_cache(maxsize=None)
 def _training(kind: str, batch: int, channels_last: bool) -> "Steps":
-    """``kind``: 'eager', 'compile', or 'vqp' for vector-quantize-pytorch; one training for each set of arguments."""
+    """Return the training of a ``kind``, 'eager', 'compile' or 'vqp' (vector-quantize-pytorch), kept between calls."""
     model = VectorQuantizePytorch() if kind == "vqp" else VQVAE()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -163,7 +163,7 @@ def _training(kind: str, batch: int, channels_last: bool) -> "Steps":
 
 
 class Steps:
-    """Adam with cosine decay over ``updates`` on a function from images to the loss and the MSE."""
+    """Adam with cosine decay over ``updates``, on a function from images to the loss and the MSE."""
 
     def __init__(
         self, loss: Callable[[Tensor], Tuple[Tensor, Tensor]], model: nn.Module, learning_rate: float, updates: int
@@ -173,7 +173,7 @@ class Steps:
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, updates)
 
     def __call__(self, images: Tensor, batch: int) -> float:
-        """Train on images in the order given and return their MSE per pixel."""
+        """Train on images in the given order and return their MSE per pixel."""
         total = torch.zeros(())
         pieces = images.split(batch)
         for piece in pieces:
@@ -215,7 +215,7 @@ def bulk_onnx(batch: int, images: int, callers: int = 1) -> Dict[str, float]:
 
 
 def _share(work: Callable[[slice], None], images: int, callers: int) -> None:
-    """Do some work on equal parts of images, each in a thread of its own."""
+    """Do some work on equal parts of images, each part in its own thread."""
     parts = [slice(images * i // callers, images * (i + 1) // callers) for i in range(callers)]
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(work, parts))
@@ -258,7 +258,7 @@ def _session(threads: int) -> onnxruntime.InferenceSession:
 
 
 class VectorQuantizePytorch(nn.Module):
-    """The model with the quantizer of vector-quantize-pytorch."""
+    """The model with vector-quantize-pytorch's quantizer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -278,7 +278,7 @@ class VectorQuantizePytorch(nn.Module):
         return self.decoder(self.quantizer(self.encoder(images))[0])
 
     def loss(self, images: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return the loss, in which both terms are means, and the MSE per pixel; move the codebook."""
+        """Return the loss, in which both terms are means, and the MSE per pixel; update the codebook."""
         quantized, _, commitment = self.quantizer(self.encoder(images))
         mse = F.mse_loss(self.decoder(quantized), images)
         return mse + commitment.sum(), mse.detach()
@@ -295,9 +295,9 @@ def reach(
     validation: int,
     stretch: int,
 ) -> Dict[str, float]:
-    """Return the seconds until a validation MSE, of a recipe with cosine decay over ``epochs``.
+    """Return the seconds until a validation MSE is reached by a recipe with cosine decay over ``epochs``.
 
-    ``training`` and ``validation`` count images of these splits, ``stretch`` those between two looks.
+    ``training`` and ``validation`` are numbers of images of these splits, ``stretch`` the number between two checks.
     """
     images, held_out = _images("train"), _images("validation")[:validation]
 

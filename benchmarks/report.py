@@ -1,4 +1,4 @@
-"""From measured rounds to a table."""
+"""Turns measured rounds into tables."""
 import statistics
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
@@ -8,7 +8,7 @@ _START = "start to first reconstruction"
 
 
 class Comparison(NamedTuple):
-    """Two contenders at one work, by one unit, and how many times better ours must be (None: for information)."""
+    """Two contenders at one kind of work, the unit, and how many times better ours must be (None: for information)."""
 
     work: str
     unit: str
@@ -69,12 +69,12 @@ Row = Dict[str, Any]
 
 
 def is_rate(unit: str) -> bool:
-    """Return whether more of a unit is better."""
+    """Return whether higher values of a unit are better."""
     return unit.endswith("/s")
 
 
 def multiply_adds(side: int = 28) -> int:
-    """Return the multiply-adds of the six layers of the EMADL VQ-VAE for one image of side x side, without biases."""
+    """Return the multiply-adds of the EMADL VQ-VAE's six layers for one image of side x side, without biases."""
     half, quarter = (side // 2) ** 2, (side // 4) ** 2
     encoder = half * 1 * 32 * 3**2 + quarter * 32 * 64 * 3**2 + quarter * 64 * 16
     # A transposed convolution does its work at each pixel of its input.
@@ -83,9 +83,9 @@ def multiply_adds(side: int = 28) -> int:
 
 
 def summarize(rounds: Rounds) -> List[Row]:
-    """Return a row for each comparison that was measured, and for each share of the matrix product's speed.
+    """Return a row for each measured comparison, and for each share of the matrix product's speed.
 
-    Medians stand beside the least and the greatest over the rounds. The ratio is the median of those within a
+    Each row has medians with the minimum and maximum over the rounds. The ratio is the median of the ratios within a
     round; above 1, ours is better.
     """
     rows = [_compare(comparison, rounds) for comparison in COMPARISONS if comparison.work in rounds]
@@ -102,7 +102,7 @@ def _compare(comparison: Comparison, rounds: Rounds) -> Row:
 
 
 def _share(work: str, rounds: Rounds) -> Row:
-    """Return how much of the speed of a matrix product training reaches: forward and twice as much backward."""
+    """Return training's share of a matrix product's speed, counting the backward pass as two forward passes."""
     flops = 3 * 2 * multiply_adds()
     ours = [1e-9 * flops * figures["images/s"] for figures in rounds[work]["ours"]]
     peak = [figures["GFLOP/s"] for figures in rounds["matrix product"]["ours"]]
@@ -116,7 +116,7 @@ def _spread(values: Sequence[float]) -> Dict[str, float]:
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """Return a Markdown table of :func:`summarize`: medians, and in brackets the spread over the rounds."""
+    """Return a Markdown table of :func:`summarize`: medians, with the spread over the rounds in brackets."""
     lines = [["work", "ours", "theirs", "ratio", "asked"]]
     for row in rows:
         lines.append(
@@ -149,7 +149,7 @@ def _format(spread: Dict[str, float]) -> str:
 
 
 def markdown_table(lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table of rows of cells, the titles first."""
+    """Return a Markdown table of rows of cells; the first row holds the titles."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines]
     return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])

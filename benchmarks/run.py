@@ -3,10 +3,10 @@
 Usage: .venv/bin/python benchmarks/run.py [--rounds 5] [--quick] [--only training,latency]     (after bash build.sh)
 
 The contenders take turns, round after round, on the same number of threads (OMP_NUM_THREADS, else every core); for one
-image at a time each is measured on one thread, too, and its better figures count. Each works in a process of its own,
-and while one is timed the others wait. The first round warms up and is not counted. The results go to
-benchmarks/results/<date>.json; those of --only bear its names. Absolute figures hold for one machine at one
-time.
+image at a time each is also measured on one thread, and its better numbers count. Each works in its own process, and
+while one is timed the others wait. The first round warms up and is not counted. The results go to
+benchmarks/results/<date>.json; with --only, the file name includes the sections. Absolute numbers hold for one machine
+at one time.
 """
 import argparse
 import json
@@ -25,7 +25,7 @@ from report import format_memory, format_table, summarize
 
 
 def main() -> None:
-    """Measure, print the table, and write everything measured."""
+    """Measure, print the table, and write all measurements to a file."""
     options = _options()
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     machine = _machine()
@@ -115,7 +115,7 @@ def _build_program() -> None:
 
 
 def _measure(bench: Bench, sections: List[str], rounds: int) -> Dict[str, Dict[str, List[Figures]]]:
-    """Return what each contender reached at each work in each counted round."""
+    """Return each contender's numbers for each kind of work in each counted round."""
     measurements = [measurement for name in sections for measurement in bench.measurements(name)]
     results = {m.work: {name: [] for name in m.contenders} for m in measurements}
     for number in range(rounds + 1):

@@ -1,14 +1,14 @@
-"""Measure how training scales over processes of this machine, and work out what networks of machines would do.
+"""Measure how training scales over processes of this machine, and estimate how it would scale over several machines.
 
 Usage: .venv/bin/python benchmarks/scaling.py [--rounds 3] [--models vqvae_emadl,vqvae_residual] [--batches 64,512]
 
-Three ways take turns in each round: one process on one core, two processes on one core each (as ``vqvae launch``
-starts them, all on loopback), one process on two cores. Printed are images/s of the first and, of the others, how many
-times as fast each was in the same round; and how much processor time an image took, of all processes, servers included,
-which other work on the machine changes little (least with OMP_WAIT_POLICY=passive, or threads that wait for a core
-spin). Medians, with the lowest and the highest. The figures on paper are of machines with two cores: a step's time is
-the processor time of a machine's share of the batch and of what a worker spends on the others, shared by both cores,
-plus that of its bytes, nothing overlapping.
+Three ways take turns in each round: one process on one core, two processes on one core each (as ``vqvae launch`` starts
+them, all on loopback), one process on two cores. Prints images/s of the first way and the speedup of the others within
+the same round; and the processor time per image of all processes, servers included, on which other work on the machine
+has little effect (least with OMP_WAIT_POLICY=passive, because otherwise threads spin while they wait for a core).
+Values are medians, with the lowest and the highest. The estimates are for machines with two cores: the time of a step
+is the processor time of a machine's share of the batch and of a worker's communication, divided by both cores, plus the
+transfer time of its bytes, without overlap.
 """
 import argparse
 import contextlib
@@ -69,11 +69,12 @@ def main() -> None:
 
 
 def on_paper(model: str, batch: int, image: float, step: float, size: float) -> List[str]:
-    """Return rows that say how many times as fast several machines are as one.
+    """Return table rows with the estimated speedup of several machines over one.
 
-    ``image`` and ``step`` are the seconds of processor that an image takes and, of each of several workers, a step
-    more; ``size`` is the bytes that a worker pushes in a step, and pulls. With a server on each of N machines, each
-    sends (N - 1) / N of them to the other servers and, as a server, as much back to the other workers.
+    ``image`` is the processor time of an image in seconds, ``step`` the additional processor time per step of each of
+    several workers; ``size`` is the number of bytes that a worker pushes, and pulls, in a step. With a server on each
+    of N machines, each machine sends (N - 1) / N of them to the other servers and, as a server, as many back to the
+    other workers.
     """
     rows = []
     for network, speed in _NETWORKS.items():
@@ -125,7 +126,7 @@ def _command(model: str, batch: int, out: Path) -> List[str]:
 
 
 def measure(model: str, batch: str, out: str) -> None:
-    """Train on noise for some seconds and, as worker 0, write images/s and the bytes that a worker pushes in a step."""
+    """Train on noise for some seconds and, as worker 0, write images/s and the bytes that a worker pushes per step."""
     import mxnet as mx
     import numpy as np
 
@@ -163,7 +164,7 @@ def measure(model: str, batch: str, out: str) -> None:
 
 
 def _processor_seconds() -> float:
-    """Return how long this process and those that train with it have computed."""
+    """Return the CPU time in seconds of this process and those that train with it."""
     port, ticks = os.environ.get("DMLC_PS_ROOT_PORT", ""), 0
     for number in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):

@@ -1,12 +1,12 @@
-"""Print what it costs to train from record files instead of memory: peak memory by the number of records, and images/s.
+"""Print the cost of training from record files instead of memory: peak memory by number of records, and images/s.
 
 Usage: .venv/bin/python benchmarks/streams.py [--only memory,speed] [--records 2000,200000] [--rounds 5] [--quick]
 
-Records are generated, 64 x 64 in colour as JPEG; each of a thousand images comes many times. Peak memory is that of a
-process that does all that a training does at the size: loading, k-means, some updates of random images, and
-measuring the validation split; with the default of --memory 2,000 are held and 200,000 are read. For images/s the same
-records are held and read in turn, round after round, and the ratios within a round count. "Decoding alone" reads them
-without a training; with large images it is the limit.
+Records are generated, 64 x 64 in colour as JPEG; each of a thousand images occurs many times. Peak memory is that of a
+process that does everything a training does at that size: loading, k-means, some updates on random images, and
+measuring the validation split; with the default of --memory, 2,000 records are kept in memory and 200,000 are streamed.
+For images/s, the same records are kept in memory and streamed in turn, round after round, and the ratios within a round
+count. "Decoding alone" reads them without training; with large images it is the limit.
 """
 import argparse
 import json
@@ -72,7 +72,7 @@ def write_records(path: Path, count: int, side: int) -> Path:
 
 
 def print_memory(folder: Path, counts: list, memory: float) -> None:
-    """Print a row for each number of records, each measured in a process of its own."""
+    """Print a row for each number of records, each measured in a separate process."""
     print("| records | as pixels | images are | peak memory | seconds |\n|---|---|---|---|---|")
     for count in counts:
         path = write_records(folder / f"{count}.rec", count, _SIDE)
@@ -84,7 +84,7 @@ def print_memory(folder: Path, counts: list, memory: float) -> None:
 
 
 def measure_memory(path: Path, memory: float) -> Dict[str, object]:
-    """Return the peak of this process in MiB after it has trained a little on all records of a file."""
+    """Train a little on all records of a file; return how they are read, the peak memory in MiB and the seconds."""
     start = time.perf_counter()
     trained = _autoencoder("vqvae_emadl", load_dataset(str(path), 3, (_SIDE, _SIDE), memory=memory))
     rng, meter = np.random.RandomState(0), trained.meter()
@@ -99,7 +99,7 @@ def measure_memory(path: Path, memory: float) -> Dict[str, object]:
 
 
 def print_speed(folder: Path, rounds: int, share: int) -> None:
-    """Print a row for each kind of training: medians over the rounds, with the least and the greatest ratio."""
+    """Print a row for each kind of training: medians over the rounds, with the smallest and the largest ratio."""
     print("| model | JPEG files | held, images/s | read | read / held | decoding alone |\n|---|---|---|---|---|---|")
     for model, side, count in _SPEEDS:
         path = write_records(folder / f"{side}-{count}.rec", count * 10 // 8 // share, side)
@@ -121,7 +121,7 @@ def print_speed(folder: Path, rounds: int, share: int) -> None:
 
 
 def _round(works: Dict[str, Callable], number: int, examples: int) -> Dict[str, float]:
-    """Return the images/s of each work, which take turns; every other round in the opposite order."""
+    """Return the images/s of each kind of work; they take turns, in reverse order every other round."""
     speeds = {}
     for name in list(works)[:: 1 if number % 2 else -1]:
         start = time.perf_counter()

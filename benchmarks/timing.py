@@ -10,14 +10,14 @@ _WARM_UP = 20
 
 
 def rate(work: Callable[[], object], images: int) -> Dict[str, float]:
-    """Return how many images a second some work on ``images`` makes."""
+    """Return the images per second of some work on ``images`` images."""
     start = time.perf_counter()
     work()
     return {"images/s": images / (time.perf_counter() - start)}
 
 
 def latencies(work: Callable[[int], object], images: int) -> Dict[str, float]:
-    """Return :func:`percentiles` of ``work(i)`` for each image i, after a few that are not counted."""
+    """Return :func:`percentiles` of the times of ``work(i)`` for each image i, after a few that are not counted."""
     times = []
     for index in range(-min(_WARM_UP, images), images):
         start = time.perf_counter()
@@ -27,7 +27,7 @@ def latencies(work: Callable[[int], object], images: int) -> Dict[str, float]:
 
 
 def percentiles(times: List[float]) -> Dict[str, float]:
-    """Return the median of milliseconds and what 99 of 100 do not exceed."""
+    """Return the median and the 99th percentile of times, in milliseconds."""
     ordered = sorted(times)
     return {f"p{share} ms": ordered[min(len(ordered) * share // 100, len(ordered) - 1)] for share in (50, 99)}
 
@@ -35,17 +35,17 @@ def percentiles(times: List[float]) -> Dict[str, float]:
 def seconds_until(
     target: float, stretches: Iterator[Tuple[Model, float]], validate: Callable[[Model], float]
 ) -> Dict[str, float]:
-    """Return how many seconds of training pass until the validation MSE is ``target`` or less.
+    """Return the seconds of training until the validation MSE is ``target`` or less.
 
     Parameters
     ----------
     stretches : iterator
-        Trains up to the next yield, of the model and the MSE of the images trained on since the last. What it sets
-        up before the first yield is timed too.
+        Trains up to the next yield, which gives the model and the MSE of the images since the last one. Its setup
+        before the first yield is timed, too.
     validate : callable
-        Returns the MSE of a model on the validation split. It is not timed, and spared while the training is far off.
+        Returns the MSE of a model on the validation split. It is not timed, and skipped while training is far off.
 
-    Raises RuntimeError if the training ends before.
+    Raises RuntimeError if the training ends before that.
     """
     seconds, count = 0.0, 0
     while True:

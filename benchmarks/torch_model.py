@@ -39,9 +39,9 @@ def make_decoder() -> nn.Sequential:
 
 
 class VQVAE(nn.Module):
-    """64 codes of 16 dimensions that move by averages: the update of vqvae_gluon.nn.CodebookAverages.
+    """64 codes of 16 dimensions, updated by moving averages as in vqvae_gluon.nn.CodebookAverages.
 
-    ``counts`` (64,) and ``sums`` (64, 16) are in vectors a batch; a row under ``dead_below`` of them restarts at a
+    ``counts`` (64,) and ``sums`` (64, 16) are in vectors per batch; a row with fewer than ``dead_below`` restarts at a
     random encoder output.
     """
 
@@ -56,12 +56,12 @@ class VQVAE(nn.Module):
         self.register_buffer("sums", codebook.clone())
 
     def nearest(self, z: Tensor) -> Tensor:
-        """Return the (N, h, w) codes of encoder outputs; a 1x1 convolution was never slower than a matrix product."""
+        """Return the codes (N, h, w) of encoder outputs; a 1x1 convolution was never slower than a matrix product."""
         weight = -2 * self.codebook[:, :, None, None]
         return F.conv2d(z, weight, self.codebook.square().sum(1)).argmin(1)
 
     def rows(self, codes: Tensor) -> Tensor:
-        """Return the (N, 16, h, w) codebook rows of codes."""
+        """Return the codebook rows (N, 16, h, w) of codes."""
         return F.embedding(codes, self.codebook).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tuple[Tensor, Tensor]:
@@ -70,7 +70,7 @@ class VQVAE(nn.Module):
         return self.decoder(self.rows(codes)), codes
 
     def loss(self, images: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return EMADL's loss, a mean over the batch, and the MSE per pixel; move the codebook."""
+        """Return EMADL's loss, a mean over the batch, and the MSE per pixel; update the codebook."""
         z = self.encoder(images)
         with torch.no_grad():
             codes = self.nearest(z)
@@ -98,7 +98,7 @@ class VQVAE(nn.Module):
 
 
 def load_model(weights: str) -> VQVAE:
-    """Return the model of a file that ``torch.save`` made of its state, for prediction."""
+    """Return the model of a state saved with ``torch.save``, for prediction."""
     model = VQVAE()
     model.load_state_dict(torch.load(weights))
     return model.eval()

@@ -1,4 +1,4 @@
-"""The same prior in PyTorch: trained by the whole image, sampled place by place with kept keys and values."""
+"""The same prior in PyTorch: trained on whole images, sampled place by place with cached keys and values."""
 from typing import List, Tuple
 
 import torch
@@ -24,14 +24,14 @@ class Layer(nn.Module):
         return queries, keys.unsqueeze(1), values.unsqueeze(1)
 
     def finish(self, x: Tensor, attended: Tensor, dropout: float = 0.0) -> Tensor:
-        """Return the layer's output (N, T, width), given what its heads have attended to."""
+        """Return the layer's output (N, T, width) from the result of its attention."""
         x = x + F.dropout(self.attention(attended.transpose(1, 2).flatten(2)), dropout)
         hidden = F.relu(self.hidden(F.rms_norm(x, (self.width,))))
         return x + F.dropout(self.output(hidden), dropout)
 
 
 class Prior(nn.Module):
-    """Codes (N, P) and classes (N,) -> logits (N, P, K), as vqvae_gluon.nn.Prior."""
+    """Codes (N, P) and classes (N,) -> logits (N, P, K), as in vqvae_gluon.nn.Prior."""
 
     def __init__(self, codes: int, places: int, classes: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Prior(nn.Module):
 
     @torch.inference_mode()
     def sample(self, label: Tensor, temperature: float = 1.0) -> Tensor:
-        """Return new codes (N, P) of classes (N,)."""
+        """Sample new codes (N, P) of classes (N,)."""
         count = len(label)
         cache = [
             torch.zeros(2, count, 1, self.places, self.head_width) for _ in self.layers
@@ -68,7 +68,7 @@ class Prior(nn.Module):
         return codes[:, 1:]
 
     def _step(self, before: Tensor, of_label: Tensor, place: int, cache: List[Tensor]) -> Tensor:
-        """Return the logits (N, K) of a place, and keep its keys and values."""
+        """Return the logits (N, K) of a place, and cache its keys and values."""
         x = (self.before(before) + self.place.weight[place] + of_label)[:, None]
         for layer, kept in zip(self.layers, cache):
             queries, kept[0, :, :, place : place + 1], kept[1, :, :, place : place + 1] = layer.project(x)

@@ -1,6 +1,6 @@
-"""Calls to a long-lived process, as lines of JSON over its standard input and output.
+"""Calls to a long-running process, as lines of JSON over its standard input and output.
 
-The caller and the process may be of different Pythons; both need only the standard library.
+The caller and the process may run different Pythons; both need only the standard library.
 """
 import json
 import os
@@ -12,9 +12,9 @@ from typing import Any, Callable
 
 
 class Worker:
-    """A process of ``python`` that runs the functions which ``script`` hands to :func:`serve`.
+    """A process of ``python`` that runs the functions that ``script`` passes to :func:`serve`.
 
-    It works in ``folder``, with some variables set; what it and its libraries print goes to a log there.
+    It works in ``folder``, with some environment variables set; its output is written to a log there.
     """
 
     def __init__(self, python: Path, script: Path, folder: Path, name: str, **environment: str) -> None:
@@ -33,7 +33,7 @@ class Worker:
             )
 
     def call(self, function: str, **arguments: Any) -> Any:
-        """Return what a function of the process returns; raise RuntimeError if it raises or the process ends."""
+        """Call a function of the process and return its result; raise RuntimeError if it raises or the process ends."""
         self.calls += 1
         print(json.dumps([function, arguments]), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
@@ -45,18 +45,18 @@ class Worker:
         return reply["result"]
 
     def cpu_seconds(self) -> float:
-        """Return how many seconds of CPU time the process has used, all its threads together."""
+        """Return the CPU time in seconds that the process has used in all its threads."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> float:
-        """End the process and return its peak memory, see :func:`peak_memory`."""
+        """End the process and return its peak memory; see :func:`peak_memory`."""
         self._process.stdin.close()
         return peak_memory(self._process)
 
 
 def peak_memory(process: subprocess.Popen) -> float:
-    """Wait for the end of a process and return its largest resident set in MiB."""
+    """Wait for a process to end and return its peak resident memory in MiB."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
     if process.returncode:
@@ -65,7 +65,7 @@ def peak_memory(process: subprocess.Popen) -> float:
 
 
 def serve(*functions: Callable[..., Any]) -> None:
-    """Answer the calls of a :class:`Worker` until it closes."""
+    """Answer the calls of a :class:`Worker` until it closes the connection."""
     known = {function.__name__: function for function in functions}
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not mix with the replies
