@@ -1,4 +1,4 @@
-"""The C++ headers as others install them: a prefix, a wheel, CMake, pkg-config, and programs built on them."""
+"""The C++ headers as users install them: a prefix, a wheel, CMake, pkg-config, and programs built with them."""
 import os
 import re
 import shutil
@@ -16,7 +16,7 @@ from vqvae_gluon import Predictor, read_image, to_bytes
 
 MXNET = Path(mxnet.__file__).parent
 FLAGS = "-O0 -Wall -Wextra -Wpedantic -Wconversion -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
-# As tools/sanitize.sh.
+# As in tools/sanitize.sh.
 SANITIZERS = {
     "ASAN_OPTIONS": "alloc_dealloc_mismatch=0:detect_container_overflow=0:allocator_may_return_null=1",
     "LSAN_OPTIONS": f"suppressions='{ROOT / 'cpp' / 'test' / 'leaks.supp'}':print_suppressions=0",
@@ -24,21 +24,21 @@ SANITIZERS = {
 
 
 def call(*words, environment=(), **kwargs):
-    """Run a command without the variables that may help it to find MXNet."""
+    """Run a command without the environment variable that would help it to find MXNet."""
     variables = {name: value for name, value in os.environ.items() if name != "MXNET_ROOT"}
     variables.update(environment)
     return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=variables, **kwargs)
 
 
 def done(*words, **kwargs):
-    """Run a command that has to work; return what it prints."""
+    """Run a command that must succeed; return its output."""
     result = call(*words, **kwargs)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def quiet(*words, **kwargs):
-    """Run an example that has to work and to print nothing that it was not told to; return what it prints."""
+    """Run an example that must succeed and print nothing to standard error; return its output."""
     result = call(*words, environment=SANITIZERS, **kwargs)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
     return result.stdout
@@ -46,7 +46,7 @@ def quiet(*words, **kwargs):
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
-    """An installed prefix that was moved after it was installed."""
+    """An installed prefix that was moved after the installation."""
     folder = tmp_path_factory.mktemp("install")
     done("cmake", "--install", ROOT / "cpp" / "build", "--prefix", folder / "first")
     return (folder / "first").rename(folder / "moved prefix")
@@ -54,7 +54,7 @@ def prefix(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The files of the package that the wheel would hold beside its modules, laid out as it does."""
+    """The files that the wheel contains beside its modules, laid out as in the wheel."""
     package = tmp_path_factory.mktemp("wheel") / "vqvae_gluon"
     for name in ("include", "cmake"):
         shutil.copytree(ROOT / "cpp" / name, package / "cpp" / name)
@@ -63,7 +63,7 @@ def wheel(tmp_path_factory):
 
 
 def configure(folder, version, *options, environment=()):
-    """Configure a project that asks for a version and tells what it got."""
+    """Configure a project that asks for a version and prints what it got."""
     (folder / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\nproject(mine LANGUAGES CXX)\n"
         f"find_package(vqvae {version} REQUIRED)\n"
@@ -114,7 +114,7 @@ def test_mxnet_is_found_by_a_variable_or_in_a_python(prefix, tmp_path):
 
 
 def test_mxnet_that_is_nowhere_is_told_in_one_sentence(prefix, tmp_path):
-    bare = tmp_path / "python"  # one without packages
+    bare = tmp_path / "python"  # a Python without packages
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
     bare.chmod(0o755)
     for number, (option, words) in enumerate(
@@ -157,7 +157,7 @@ def test_the_page_s_program(prefix, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-#: For public headers: whether they bring nlohmann/json and OpenSSL along.
+#: The public headers that include nlohmann/json and OpenSSL.
 HEAVY = {"codec": True, "batch_codec": True, "sampler": True, "generation": True, "model_files": True, "executor": True}
 
 
@@ -178,13 +178,13 @@ def test_cmake_dir_of_the_checkout_and_its_version(tmp_path):
 
 @pytest.fixture(scope="module", params=["g++", "clang++"])
 def examples(request, prefix, tmp_path_factory):
-    """The examples built outside the checkout from the installed prefix, every warning an error, with sanitizers."""
+    """The examples, built outside the checkout from the installed prefix, with sanitizers and -Werror."""
     if request.param == "clang++" and not shutil.which("clang++"):
         pytest.skip("clang++ is missing (Debian's names: clang, libclang-rt-dev)")
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(ROOT / "cpp" / "examples", folder / "source")
     compiler = [f"-DCMAKE_CXX_COMPILER={request.param}", f"-DCMAKE_CXX_FLAGS={FLAGS}"]
-    # Warnings in our headers count.
+    # Warnings in our headers count, too.
     options = [f"-DCMAKE_PREFIX_PATH={prefix}", f"-DMXNET_ROOT={MXNET}", "-DCMAKE_NO_SYSTEM_FROM_IMPORTED=ON"]
     done("cmake", "-S", folder / "source", "-B", folder / "build", *compiler, *options)
     done("cmake", "--build", folder / "build", "--parallel", "2")

@@ -1,4 +1,4 @@
-"""The API reference: every public name of the C++ headers has a comment, and every header says how it is used."""
+"""The API reference: every public name of the C++ headers has a comment, and every header shows its use."""
 import re
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ needs_doxygen = pytest.mark.skipif(not shutil.which("doxygen"), reason="doxygen 
 
 
 def doxygen(folder, headers):
-    """Make the reference of some headers; return the exit code and what is wrong with them."""
+    """Build the reference of some headers; return the exit code and the warnings."""
     settings = (ROOT / "cpp" / "Doxyfile").read_text() + f'INPUT = "{headers}"\nOUTPUT_DIRECTORY = "{folder}"\n'
     result = subprocess.run(["doxygen", "-"], input=settings, capture_output=True, text=True, cwd=str(ROOT))
     return result.returncode, result.stderr

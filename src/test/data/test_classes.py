@@ -9,7 +9,7 @@ from vqvae_gluon.data.image_folder import load_folder
 
 
 def write(folder, *names):
-    """Write 4 x 4 images, each of one brightness that no other has; return their paths by brightness."""
+    """Write 4 x 4 images, each with its own uniform brightness; return their paths by brightness."""
     written = {}
     for number, name in enumerate(names):
         path = folder / name
@@ -20,8 +20,8 @@ def write(folder, *names):
 
 
 def found(split, written):
-    """Return the class that each image of a split has, by its path."""
-    names = (*split.classes, None)  # which -1 is
+    """Return the class of each image of a split, by its path."""
+    names = (*split.classes, None)  # -1 is the last
     return {written[int(image[0, 0, 0])]: names[label] for image, label in zip(split.images, split.labels)}
 
 
@@ -83,7 +83,7 @@ def test_fewer_than_two_classes_are_none(tmp_path, names):
 
 
 def of_splits(**classes):
-    """Return two names of images for each class of each split, whose classes are given as letters."""
+    """Return two image names for each class of each split; classes are given as letters."""
     splits = {**dict.fromkeys(("train", "validation", "test"), "ab"), **classes}
     return [f"{split}/{name}/{number}.png" for split, names in splits.items() for name in names for number in range(2)]
 
@@ -129,7 +129,7 @@ def test_chance_may_leave_a_class_out_of_what_is_not_learnt(tmp_path):
     for seed in range(20):
         try:
             dataset = load_dataset(str(tmp_path), 1, (4, 4), seed, classes="folders")
-        except VQVAEError as error:  # neither of the two is learnt
+        except VQVAEError as error:  # neither of its two images is in the training split
             assert "split and none in the train split: give it more, or" in str(error)
             continue
         assert dataset.train.classes == ("a", "b", "c") and 2 in dataset.train.labels

@@ -24,7 +24,7 @@ def mnist():
 def test_mnist_has_its_known_counts_and_sums(mnist):
     assert [split.images.shape for split in mnist] == [(50000, 1, 28, 28), (10000, 1, 28, 28), (10000, 1, 28, 28)]
     assert all(split.images.dtype == np.uint8 for split in mnist)
-    # Published facts of MNIST: the digits in the test file, and the mean 0.1307 of its training file.
+    # Published facts about MNIST: the counts of digits in the test file, and the mean 0.1307 of the training file.
     assert np.bincount(mnist.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     training = np.concatenate([mnist.train.images, mnist.validation.images])
     assert abs(training.mean() / 255 - 0.1307) < 5e-5

@@ -1,4 +1,4 @@
-"""Image files: what is read, what is converted, what is refused; Python and C++ alike."""
+"""Image files: what is read, converted and refused, the same in Python and C++."""
 import os
 import struct
 import zlib
@@ -18,7 +18,7 @@ COLOUR = np.concatenate(random_images(3, seed=1))  # (3, 28, 28)
 
 
 def cv_write(path, image):
-    """Write with OpenCV's own encoders, (C, H, W) in RGB order."""
+    """Write an image (C, H, W) in RGB order with OpenCV's own encoders."""
     assert cv2.imwrite(str(path), image.transpose(1, 2, 0)[:, :, ::-1])
     return path
 
@@ -87,7 +87,7 @@ def raw(path, content):
 
 
 def with_header_byte(path, position, value):
-    """A PNG with one byte of its IHDR changed and the checksum made right."""
+    """A PNG with one byte of its IHDR changed and the checksum corrected."""
     content = bytearray(cv_write(path, GRAY).read_bytes())
     content[position] = value
     content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
@@ -107,7 +107,7 @@ def without_pixels(path):
 
 
 def with_jpeg_frame(path, marker, precision):
-    """A JPEG whose frame header announces another process or precision."""
+    """A JPEG whose frame header states another process or precision."""
     content = bytearray(cv_write(path, GRAY).read_bytes())
     frame = content.index(b"\xff\xc0")
     content[frame + 1], content[frame + 4] = marker, precision
@@ -116,7 +116,7 @@ def with_jpeg_frame(path, marker, precision):
 
 
 def with_jpeg_sides(path, height, width):
-    """A JPEG whose frame header announces another size."""
+    """A JPEG whose frame header states another size."""
     content = bytearray(cv_write(path, GRAY).read_bytes())
     frame = content.index(b"\xff\xc0")
     content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
@@ -125,7 +125,7 @@ def with_jpeg_sides(path, height, width):
 
 
 def large_png(path):
-    """A whole PNG of 20,000 x 20,000 black pixels, in 50 kB."""
+    """A valid PNG of 20,000 x 20,000 black pixels, in 50 kB."""
     packed = zlib.compressobj(9)
     rows = b"".join(packed.compress(bytes(2501)) for _ in range(20_000)) + packed.flush()
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
@@ -144,14 +144,14 @@ def large_bmp(path):
 
 
 def bmp(path, bits=24, compression=0, header=40, size=784 * 4, offset=None):
-    """A BMP file of 28 x 28 pixels whose header says what it likes."""
+    """A BMP file of 28 x 28 pixels with an arbitrary header."""
     offset = 14 + header if offset is None else offset
     names = struct.pack("<IiiHHIIiiII", header, 28, 28, 1, bits, compression, 0, 0, 0, 0, 0)[:header]
     return raw(path, b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + names.ljust(header, b"\0") + bytes(size))
 
 
 def with_colours(path, alpha):
-    """A BMP file of 32 bits per pixel whose fourth bytes are these."""
+    """A BMP file of 32 bits per pixel whose fourth bytes are ``alpha``."""
     return cv_write(path, np.concatenate([np.broadcast_to(np.uint8(alpha), GRAY.shape), COLOUR]))
 
 

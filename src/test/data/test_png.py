@@ -1,6 +1,6 @@
-"""PNG files: alpha is dropped or flattened, notes on colours change nothing, Exif turns them as it turns JPEG files.
+"""PNG files: alpha is dropped or flattened, colour metadata is ignored, Exif orientation is applied as in JPEG files.
 
-Python and C++ read the same bytes of each.
+Python and C++ read the same bytes from each.
 """
 import re
 import struct
@@ -25,7 +25,7 @@ def chunk(name, body):
 
 
 def filtered(rows, step):
-    """Rows of bytes, (N, bytes), as a PNG has them: each of its five filters in turn; ``step`` is bytes per pixel."""
+    """Filter rows (N, bytes) as in a PNG, with each of its five filters in turn; ``step`` is bytes per pixel."""
     rows = rows.astype(int)
     left = np.pad(rows, ((0, 0), (step, 0)))[:, :-step]
     up, corner = (np.pad(array, ((1, 0), (0, 0)))[:-1] for array in (rows, left))
@@ -38,7 +38,7 @@ def filtered(rows, step):
 
 
 def png(samples, colour_type, depth=8, interlaced=False, between=b""):
-    """A PNG file of samples (H, W, samples per pixel); ``between`` are the chunks between its header and its pixels."""
+    """Return a PNG of samples (H, W, samples per pixel); ``between``: the chunks between header and pixels."""
     height, width, count = samples.shape
     rows = b""
     for x, y, right, down in PASSES if interlaced else [(0, 0, 1, 1)]:
@@ -53,7 +53,7 @@ def png(samples, colour_type, depth=8, interlaced=False, between=b""):
 
 
 def keyed(samples, colour_type, depth, key):
-    """What makes a PNG of samples in which one colour is transparent, and its pixels, (H, W, 4)."""
+    """Return the arguments of a PNG in which one colour is transparent, and its pixels (H, W, 4)."""
     colours = samples.astype(int) * 255 // ((1 << depth) - 1)
     alpha = np.where((samples == key).all(axis=2, keepdims=True), 0, 255)
     assert 0 < alpha.mean() < 255
@@ -62,7 +62,7 @@ def keyed(samples, colour_type, depth, key):
 
 
 def indexed(depth, alphas):
-    """What makes a PNG of indices into a palette whose first colours have these alphas, and its pixels."""
+    """Return the arguments of a PNG with a palette whose first colours have these alphas, and its pixels."""
     palette = NOISE[:, :, :3].reshape(-1, 3)[: 1 << depth]
     indices = NOISE[:, :, 3:] & ((1 << depth) - 1)
     notes = chunk(b"PLTE", palette.tobytes()) + chunk(b"tRNS", bytes(alphas))
@@ -71,7 +71,7 @@ def indexed(depth, alphas):
     return (indices, 3, depth, notes), np.dstack([palette[indices[:, :, 0]], opaque[indices[:, :, 0]]])
 
 
-FEW = NOISE // 255 * 255 + NOISE % 2  # few colours, so that each is there
+FEW = NOISE // 255 * 255 + NOISE % 2  # few colours, so that each occurs
 ALPHA = {
     "gray and alpha": ((NOISE[:, :, 2:], 4), NOISE[:, :, [2, 2, 2, 3]]),
     "rgb and alpha": ((NOISE, 6), NOISE),
@@ -99,7 +99,7 @@ def write(path, samples, colour_type, depth=8, between=b"", interlaced=False):
 
 
 def flatten(pixels, background):
-    """Pixels (H, W, 4) flattened as documented, (3, H, W)."""
+    """Flatten pixels (H, W, 4) as documented, to (3, H, W)."""
     pixels = pixels.astype(int)
     alpha = pixels[:, :, 3:]
     flat = (alpha * pixels[:, :, :3] + (255 - alpha) * np.array(background) + 127) // 255
@@ -108,7 +108,7 @@ def flatten(pixels, background):
 
 @pytest.fixture(scope="module")
 def read_by_cpp(exported, tmp_path_factory):
-    """A function that returns what the C++ program makes of an image file: (channels, 28, 28) bytes."""
+    """A function that returns an image file as read by the C++ program: (channels, 28, 28) bytes."""
     folder = tmp_path_factory.mktemp("cpp")
     models = {1: exported, 3: export_newest(make_model(channels=3), folder / "model")}
 
@@ -194,7 +194,7 @@ def test_the_pixels_alone_decide(note, tmp_path, read_by_cpp):
 
 def exif(orientation):
     found = Image.Exif()
-    found[0x0100] = 5  # an entry before it
+    found[0x0100] = 5  # an entry before the orientation
     found[0x0112] = orientation
     return found
 
@@ -208,7 +208,7 @@ def test_exif_turns_pictures_upright(suffix, orientation, tmp_path, read_by_cpp)
     expected = np.array(ImageOps.exif_transpose(Image.open(path)), np.int16).transpose(2, 0, 1)
     pixels = read_pixels(path, 3)
     assert pixels.shape == expected.shape
-    assert np.abs(pixels - expected).max() <= (0 if suffix == "png" else 3)  # of another JPEG decoder
+    assert np.abs(pixels - expected).max() <= (0 if suffix == "png" else 3)  # another JPEG decoder
     for channels in (1, 3):
         stretched = read_image(path, channels, (SIDE, SIDE))
         np.testing.assert_array_equal(read_by_cpp(path, channels), stretched)
@@ -245,7 +245,7 @@ def test_damaged_exif_is_not_heeded(case, tmp_path, read_by_cpp):
 
 
 def with_pixels(change):
-    """A PNG with alpha whose compressed pixels are changed."""
+    """Return a PNG with alpha whose compressed pixels are changed."""
     content = png(NOISE, 6)
     start = content.index(b"IDAT") - 4
     body = change(zlib.compress(zlib.decompress(content[start + 8 : start + 58] + content[start + 70 : -16])))

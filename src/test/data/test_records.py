@@ -1,4 +1,4 @@
-"""Record files: MXNet's own, packed from a folder, damaged; and what is read from them."""
+"""Record files: MXNet's own, packed from a folder, and damaged; and what is read from them."""
 import io
 import random
 import re
@@ -24,7 +24,7 @@ GRAY = random_images(1)[0]
 
 
 def write_records(path, contents, labels=None):
-    """Write image files as MXNet writes them; labels are 0 where there are none."""
+    """Write image files as MXNet writes them; labels are 0 if there are none."""
     records = MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "w")
     for number, content in enumerate(contents):
         label = 0.0 if labels is None else labels[number]
@@ -35,7 +35,7 @@ def write_records(path, contents, labels=None):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twelve files of 16 x 12 pixels in each of two classes: PNG, gray PNG, JPEG and BMP."""
+    """Twelve images of 16 x 12 pixels in each of two classes: PNG, gray PNG, JPEG and BMP."""
     folder = tmp_path_factory.mktemp("images")
     for number, name in enumerate(CLASSES):
         (folder / name).mkdir()
@@ -84,7 +84,7 @@ def test_records_hold_the_very_files(folder, record):
 
 
 def test_pixels_are_those_of_the_file_whatever_it_asks_for(tmp_path):
-    """A JPEG on its side, a PNG with gAMA and eXIf, an alpha channel: MXNet's own iterator reads some otherwise."""
+    """A rotated JPEG, a PNG with gAMA and eXIf, an alpha channel: MXNet's own iterator reads some differently."""
     image = random_images(1, 3, (12, 16))[0]
     exif = Image.Exif()
     exif[0x112] = 6
@@ -110,7 +110,7 @@ def test_pixels_are_those_of_the_file_whatever_it_asks_for(tmp_path):
 
 
 def test_large_files_are_not_in_memory_together(tmp_path, monkeypatch):
-    """Each of these has 27 million numbers, 26 MiB, and few bytes."""
+    """Each of these files has few bytes, but 27 million numbers (26 MiB)."""
     assert cv2.imwrite(str(tmp_path / "00.jpg"), np.full((3000, 3000, 3), 200, np.uint8))
     for number in range(1, 40):
         (tmp_path / f"{number:02d}.jpg").symlink_to(tmp_path / "00.jpg")
@@ -118,12 +118,12 @@ def test_large_files_are_not_in_memory_together(tmp_path, monkeypatch):
     dataset = load_dataset(str(tmp_path), 3, (8, 8), memory=0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert (dataset.train.images[np.arange(32)] == 200).all()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB; together they have 850 MiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB; together they take 850 MiB
 
 
 
 def test_im2rec_records_have_their_labels_as_names(tmp_path):
-    """As im2rec leaves them: cv2's JPEG or PNG, numbers for labels, keys in any order, no names."""
+    """Records as im2rec writes them: cv2's JPEG or PNG, numbers as labels, keys in any order, no names."""
     path = tmp_path / "im2rec.rec"
     records = MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "w")
     images = random_images(20, 3, (8, 8))
@@ -359,7 +359,7 @@ def test_few_records_are_refused(tmp_path):
 
 
 def test_the_commands_take_record_files(folder, tmp_path):
-    """pack, train from a stream, evaluate and encode make the same of records as of the folder's images."""
+    """pack, train from a stream, evaluate and encode give the same with records as with the folder's images."""
     data = tmp_path / "data.rec"
     result = run_python("pack", folder, data)
     assert result.returncode == 0 and result.stdout.decode() == f"{data}: 24 images of 2 classes\n", result.stderr

@@ -1,6 +1,6 @@
-"""Ten components: each has the layers, shapes and parameters that stand beside it, runs, and can be trained.
+"""Ten components: each has the layers, shapes and parameters listed beside it, runs, and can be trained.
 
-The .txt files were worked out by hand; a line's last number counts what training learns.
+The .txt files were worked out by hand; a line's last number is its count of trainable parameters.
 """
 import mxnet as mx
 import numpy as np
@@ -26,7 +26,7 @@ TOTALS = {
 
 
 def random_inputs(component, rng, count=2):
-    """Return a batch for each input: whole numbers in the port's range for Z, else normal ones."""
+    """Return a batch for each input: integers in the port's range for Z, else normally distributed numbers."""
     for port in component.inputs:
         shape = (count, *port.type.shape)
         for _ in range(port.length or 1):
@@ -98,7 +98,7 @@ def test_every_trained_parameter_has_a_finite_gradient(path):
             continue
         gradient = parameter.grad().asnumpy()
         assert np.isfinite(gradient).all(), name
-        # The straight-through estimator leads the gradient past the codebook.
+        # The straight-through estimator passes the gradient by the codebook.
         assert gradient.any() != name.endswith("embeddings"), name
 
 

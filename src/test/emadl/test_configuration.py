@@ -1,4 +1,4 @@
-"""Configurations: what each key means, what is said where the text is silent, and what is refused."""
+"""Configurations: the meaning of each key, the defaults, and what is refused."""
 import pytest
 
 from emadl_texts import find_mark

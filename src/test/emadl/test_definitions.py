@@ -1,4 +1,4 @@
-"""Layers of one's own, and the component's own parameters: scopes, defaults, and values from Python."""
+"""Layer definitions and the component's own parameters: scopes, defaults, and values from Python."""
 import pytest
 
 from emadl_texts import COMPONENTS, component, meaning
@@ -112,7 +112,7 @@ def test_values_from_python_are_checked(given, message):
 
 
 NAN = float("nan")
-TYPES = {  # what is of the type, and what is not
+TYPES = {  # values of the type, and others
     "Z": ([-3, 0, 2], [0.5, True, "1"]),
     "N": ([0, 3], [-1, 0.5]),
     "Q": ([0.5, 3, -1e9], [False, NAN, (1, 2)]),

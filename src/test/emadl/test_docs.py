@@ -1,4 +1,4 @@
-"""docs/emadl.md says what the reader does."""
+"""docs/emadl.md describes what the reader does."""
 import re
 
 import pytest
@@ -13,7 +13,7 @@ TEXT = (ROOT / "docs" / "emadl.md").read_text()
 
 
 def rows(title):
-    """Return the cells of the table whose first column has a title."""
+    """Return the cells of the table whose first column has this title."""
     table = re.search(rf"^\| {title} \|.*?\n\n", TEXT, re.DOTALL | re.MULTILINE)[0]
     return [line.strip("| \n").split(" | ") for line in table.splitlines()[2:]]
 

@@ -1,4 +1,4 @@
-"""Expressions: their precedence and the types of their values, which EMADL takes from arithmetic on rationals."""
+"""Expressions: precedence and value types, which in EMADL follow from arithmetic on rationals."""
 import pytest
 
 from emadl_texts import component
@@ -40,7 +40,7 @@ CONDITIONS = {
     "!false && false": False,
     "!(false && false)": True,
     "!!true": True,
-    "! 1 < 2 || 1 < 2": None,  # ! binds to the number
+    "! 1 < 2 || 1 < 2": None,  # ! applies to the number
     "7 / 2 == 3.5": True,
     "8 / 2 == 4.0": True,
     "1e2 == 100": True,
@@ -50,7 +50,7 @@ CONDITIONS = {
     "(1,2) == (1,1+1)": True,
     "deep": True,
     "!deep || width == 6": True,
-    # What stands behind a decided operator is not looked at.
+    # The right side of a decided operator is not evaluated.
     "false && 1/0 == 1": False,
     "true || 1/0 == 1": True,
 }

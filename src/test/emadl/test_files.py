@@ -1,4 +1,4 @@
-"""Files of EMADL text: how their bytes become letters, and what is said of a file that cannot be read."""
+"""Files of EMADL text: how their bytes are decoded, and the errors for files that cannot be read."""
 import pytest
 
 from emadl_texts import component
@@ -47,7 +47,7 @@ def test_what_is_no_file_is_refused(tmp_path, name):
         read(tmp_path / name)
 
 
-# By hand, weights and biases: 32*10 + 64*289 + 16*65 and a codebook of 64*16; 64*257 + 32*1025 + 289;
+# Worked out by hand: 32*10 + 64*289 + 16*65 and a codebook of 64*16; 64*257 + 32*1025 + 289;
 # 20*26 + 50*501 + 128*801 + 10*129.
 @pytest.mark.parametrize(
     "path, name, shapes, count",

@@ -1,6 +1,6 @@
-"""Any text ends in a component or a configuration, or in one clear line with its place: never in another exception.
+"""Any text gives a component, a configuration, or a one-line error with its place: never another exception.
 
-An accepted component describes itself. The deadline is generous, since test machines are busy; each text takes
+An accepted component can describe itself. The deadline is generous because test machines are busy; each text takes
 milliseconds.
 """
 import re
@@ -45,7 +45,7 @@ VOCABULARY = [*NAMES, *WORDS, *LAYERS, *ARGUMENTS, *VALUES, *SYMBOLS, "configura
 
 @st.composite
 def mutations(draw, texts):
-    """One of the texts with a few of its words taken out, swapped, doubled, replaced or put in."""
+    """One of the texts with a few words removed, swapped, doubled, replaced or inserted."""
     words = TOKEN.findall(draw(st.sampled_from(texts)))
     for _ in range(draw(st.integers(1, 4))):
         place, other = (draw(st.integers(0, len(words) - 1)) for _ in range(2))
@@ -73,7 +73,7 @@ ARGUMENT = st.builds(
     VALUE | st.builds("[{}]".format, SEQUENCE) | st.builds("[{}]".format, RANGE),
 )
 CALL = st.builds("{}({})".format, st.sampled_from(LAYERS), st.lists(ARGUMENT, max_size=3).map(", ".join))
-# Calls that need no argument, so that more of the networks get past their first layers.
+# Calls without required arguments, so that more networks get past their first layers.
 EASY = st.sampled_from(
     ["Relu()", "Add()", "Concatenate()", "Split(n=2)", "Flatten()", "[0]", "conv(a=[1|2])", "conv(->=2)", "other"]
 )

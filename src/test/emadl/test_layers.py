@@ -1,4 +1,4 @@
-"""The numbers of the layers that are no convolution, against NumPy."""
+"""The numbers of the layers other than convolutions, compared with NumPy."""
 import mxnet as mx
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def ports(given, made):
 
 
 def make(network, given="5,3,4", made="5,3,4"):
-    """Return the initialized, hybridized block of a network and its parameters' arrays, all set to random numbers."""
+    """Return the hybridized block of a network and its parameters' arrays, all set to random numbers."""
     block = build(parse(component(network, ports(given, made)), "Sample.emadl"))
     block.initialize()
     rng = np.random.RandomState(1)
     values = {}
     for name, parameter in block.collect_params().items():
         key = name.split("_", 2)[-1]
-        values[key] = rng.rand(*parameter.shape) + 0.5  # above zero, as a variance must be
+        values[key] = rng.rand(*parameter.shape) + 0.5  # positive, as a variance must be
         parameter.set_data(mx.nd.array(values[key]))
     block.hybridize()
     return block, values
@@ -139,7 +139,7 @@ def test_the_last_part_of_a_split_takes_the_rest():
 
 
 def test_a_network_with_a_stream_that_is_not_taken_can_be_trained():
-    # Suspected bug: the second convolution is built and counted, has no gradient, and the trainer stops at it.
+    # Suspected bug: the second convolution is built and counted but has no gradient, so the trainer fails.
     block, _ = make("data -> Convolution(kernel=(1,1), channels=[5|2]) -> [0] -> result;")
     trainer = Trainer(block.collect_params(), "sgd", {"learning_rate": 0.1})
     with autograd.record():
@@ -159,7 +159,7 @@ def test_add_sums_all_streams():
     np.testing.assert_allclose(found, np.maximum(IMAGE, 0) + np.tanh(IMAGE) + IMAGE, rtol=1e-5, atol=1e-5)
 
 
-# Of channels whose sum is a multiple of eight, MXNet's own concat has no backward pass.
+# If the total number of channels is a multiple of eight, MXNet's own concat has no backward pass.
 @pytest.mark.parametrize(
     "shapes, axis",
     [
@@ -182,7 +182,7 @@ def test_concatenate_joins_numbers_and_parts_gradients(shapes, axis):
     whole[axis] = sum(shape[axis] for shape in sides)
     names = [f"part{number}" for number in range(len(shapes))]
     inputs = ", ".join(f"in Q^{{{shape}}} {name}" for name, shape in zip(names, shapes))
-    # The layers before make the parts inner arrays, which oneDNN lays out as it likes.
+    # With layers before it, Concatenate gets inner arrays, for which oneDNN may choose any layout.
     branches = " | ".join(f"{name} -> Relu()" for name in names)
     text = component(
         f"({branches}) -> Concatenate(axis={axis}) -> result;",
@@ -213,7 +213,7 @@ def test_concatenated_convolutions_can_be_trained(shapes):
         loss = block(mx.nd.ones((2, 5, 6, 6))).sum()
     loss.backward()
     for name, parameter in block.collect_params().items():
-        if name.endswith("bias"):  # each adds to 2 images of 36 pixels
+        if name.endswith("bias"):  # each is added to 36 pixels of 2 images
             np.testing.assert_array_equal(parameter.grad().asnumpy(), np.full(parameter.shape, 72))
 
 

@@ -1,4 +1,4 @@
-"""Texts that are small and would grow: each is read or refused in no time, and in little memory."""
+"""Small texts that would expand greatly: each is read or refused quickly and in little memory."""
 import contextlib
 import resource
 import signal
@@ -11,13 +11,13 @@ from vqvae_gluon.emadl import parse, parse_configuration
 
 ONE = "in Q data, out Q result"
 CHANNELS = "in Q^{2000000000,1,1} data, out Q^{1,1,1} result"
-SECONDS = 5  # of computing; waiting for a busy machine does not count
+SECONDS = 5  # of computing time; waiting for a busy machine does not count
 MEMORY = 1 << 30  # bytes
 
 
 @contextlib.contextmanager
 def bounded():
-    """Raise TimeoutError or MemoryError in what takes too much, before the machine suffers."""
+    """Raise TimeoutError or MemoryError if the body takes too much, before the machine suffers."""
 
     def stop(number, frame):
         raise TimeoutError(f"took more than {SECONDS} seconds")
@@ -36,7 +36,7 @@ def bounded():
 
 
 def chain(length, body):
-    """Return layers that each are made of the next; ``body`` stands for the next one."""
+    """Return layer definitions, each made of the next one, for which ``body`` has a placeholder."""
     layers = [f"def a{number}() {{ {body.format(f'a{number + 1}')} }}\n" for number in range(length)]
     return "".join(layers) + f"def a{length}() {{ Relu() }}\n data -> a0() -> result;"
 

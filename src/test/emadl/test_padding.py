@@ -1,4 +1,4 @@
-"""Convolution and pooling against sums over windows of images that NumPy pads, for every small size."""
+"""Convolution and pooling compared with sums over windows of images padded by NumPy, for every small size."""
 import itertools
 
 import mxnet as mx
@@ -12,7 +12,7 @@ AXES = list(itertools.product((1, 2, 6, 7), (1, 2, 3, 4, 5), (1, 2, 3)))  # size
 
 
 def zeros(kind, size, kernel, stride):
-    """Return the zeros before and after, and how many windows are taken, from EMADL's words."""
+    """Return the numbers of zeros before and after, and of windows, following EMADL's description."""
     if kind == "valid":
         return 0, 0, len(range(0, size - kernel + 1, stride))
     if kind == "same":
@@ -37,7 +37,7 @@ def windows(kind, image, kernel, stride):
 
 
 def run(kind, sides, kernel, stride, image, weight, bias):
-    """Return what the block's convolution, maximum and mean give."""
+    """Return the results of the block's convolution, maximum and mean."""
     settings = f'kernel={kernel}, stride={stride}, padding="{kind}"'
     rows, columns = (zeros(kind, *axis)[2] for axis in zip(sides, kernel, stride))
     shape = f"{rows},{columns}"
@@ -63,7 +63,7 @@ def run(kind, sides, kernel, stride, image, weight, bias):
 @pytest.mark.parametrize("kind", ["same", "valid", "no_loss"])
 def test_numbers_are_those_of_padded_windows(kind):
     rng = np.random.RandomState(0)
-    # Each case is a height's; another one serves as the width's.
+    # Each case is used for the height, with another one for the width.
     axes = [axis for axis in AXES if kind != "valid" or axis[1] <= axis[0]]
     for high, wide in zip(axes, np.roll(axes, 17, axis=0).tolist()):
         sides, kernel, stride = zip(high, wide)

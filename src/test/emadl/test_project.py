@@ -1,4 +1,4 @@
-"""Projects: which files of a folder are read, how the three texts must fit, and their sizes by parameters."""
+"""Projects: which files of a folder are read, how the three texts must fit, and sizes given by parameters."""
 import pytest
 
 from vqvae_gluon import VQVAEError
@@ -40,7 +40,7 @@ def write(folder, texts):
 
 
 def changed(name, old, new):
-    """Return the texts of the project with words of one of them changed."""
+    """Return the texts of the project with some words of one text changed."""
     assert old in TEXTS[name]
     return {**TEXTS, name: TEXTS[name].replace(old, new)}
 
@@ -77,7 +77,7 @@ def test_a_comment_names_no_learning_method(tmp_path):
 
 
 def test_the_learning_method_may_be_in_quotes(tmp_path):
-    # Suspected bug: parse_configuration takes it, read_project does not find the file.
+    # Suspected bug: parse_configuration accepts it, but read_project does not find the file.
     texts = changed("Dec.conf", "vae", '"vae"')
     assert read_project(write(tmp_path, texts)).texts == texts
 

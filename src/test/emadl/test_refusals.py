@@ -1,4 +1,4 @@
-"""Wrong texts: each is refused by one line that begins with the place of the fault, marked by § here."""
+"""Wrong texts: each is refused with one line that begins with the place of the fault, marked by § here."""
 import pytest
 
 from emadl_texts import component, find_mark
@@ -99,7 +99,7 @@ ARGUMENTS = {
     ),
     "an unknown pooling": (component('data -> §GlobalPooling(pool_type="mean") -> result;'), '"max" or "avg"'),
     "a probability above one": (component("data -> §Dropout(p=2) -> result;"), "p=2: it must be a number"),
-    # EMADL allows it; MXNet would divide by the nothing that is left.
+    # EMADL allows it; MXNet would divide by zero.
     "a dropout of all": (component("data -> §Dropout(p=1) -> result;"), "p=1: it must be a number"),
     "no units": (component("data -> §FullyConnected(units=0) -> result;", VECTOR), "units=0"),
     "negative units": (component("data -> §FullyConnected(units=2-4) -> result;", VECTOR), "units=-2"),

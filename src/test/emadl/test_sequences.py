@@ -1,9 +1,9 @@
-"""Argument sequences, ranges and numbers of copies, against the same networks written out."""
+"""Argument sequences, ranges and numbers of copies, compared with the same networks written out."""
 import pytest
 
 from emadl_texts import meaning
 
-# m tells its arguments apart by what it makes: a is the slope of an activation, b a probability.
+# Each argument of m shows in a different layer: a is the slope of an activation, b a probability.
 M = "def m(a, b=1, c=2) { LeakyRelu(alpha=a) -> Dropout(p=b/10) -> LeakyRelu(alpha=c) } "
 
 WRITTEN_OUT = {
@@ -64,7 +64,7 @@ WRITTEN_OUT = {
         "twice(b=[1|2]) -> Add()",
         "(m(a=7, b=1) -> m(a=8, b=1) | m(a=7, b=2) -> m(a=8, b=2)) -> Add()",
     ),
-    # The language's reference: false removes the layer completely, whatever the number of its copies.
+    # According to the language's reference, false removes the layer completely, whatever its number of copies.
     "a condition on branches": ("Tanh() -> Relu(?=false, |=3)", "Tanh()"),
     "a condition on a sequence": ("Tanh() -> m(?=false, a=[1|2])", "Tanh()"),
     # An empty range removes the layer, as [3->..->1] does.

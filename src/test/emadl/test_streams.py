@@ -1,4 +1,4 @@
-"""How streams flow: arrows, branches, ports and arrays of ports; shorter forms against longer ones."""
+"""How streams flow: arrows, branches, ports and arrays of ports; short forms compared with long ones."""
 import pytest
 
 from emadl_texts import component, meaning
@@ -9,7 +9,7 @@ TWO = "in Q^{4} data, in Q^{4} other, out Q^{4} result"
 
 
 def test_an_arrow_binds_tighter_than_a_branch():
-    # Streams by number: 0 is the input.
+    # Streams are numbered: 0 is the input.
     layers, outputs = meaning("data -> (Relu() -> Tanh() | Sigmoid()) -> Add() -> result;")
     assert layers == [
         ("Relu()", (0,), (1,)),

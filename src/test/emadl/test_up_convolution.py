@@ -1,4 +1,4 @@
-"""UpConvolution against NumPy's sums over taps: its numbers, its gradients, and its two forms."""
+"""UpConvolution compared with NumPy's sums over taps: its numbers, its gradients, and its two forms."""
 import itertools
 
 import mxnet as mx
@@ -25,7 +25,7 @@ def up_convolution(image, weight, bias, stride, padding="same"):
         taps = np.einsum("nc,coij->noij", image[:, :, i, j], weight)
         result[:, :, top : top + kernel[0], left : left + kernel[1]] += taps
     if padding == "same":
-        # floor((kernel - stride) / 2) is cut before, and what is then too much, or too little, after.
+        # floor((kernel - stride) / 2) is cut off before; after, the rest is cut off or padded.
         for axis, (side, long, step) in enumerate(zip(sides, kernel, stride), 2):
             first = max(0, (long - step) // 2)
             result = np.take(result, range(first, min(first + side * step, result.shape[axis])), axis=axis)
@@ -109,7 +109,7 @@ def test_without_a_bias_there_is_none():
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("kernel, stride", [((3, 3), (1, 1)), ((4, 3), (2, 2)), ((1, 2), (2, 3)), ((2, 5), (3, 2))])
 def test_gradients_are_differences_of_the_sums(kernel, stride, channels, hybrid):
-    # The sums are linear in each array, so that a difference over any step is the derivative.
+    # The sums are linear in each array, so the difference quotient of any step is the derivative.
     network, (weight, bias) = make(channels, kernel, stride)
     network.hybridize(hybrid)
     rng = np.random.RandomState(3)

@@ -13,7 +13,7 @@ from vqvae_gluon.training.loss import Objective
 
 @pytest.fixture(params=[("mse", "sum"), ("bce", "sum"), ("mse", "mean")], ids="-".join)
 def batch(request, tmp_path):
-    """A kind of loss, the weight of its errors, a batch, what the model makes of it, and the exported loss's heads."""
+    """A loss's kind and error weight, its inputs for a batch, the exported heads, and the training's objective."""
     model, images, beta = make_model("gradient"), mx.nd.array(to_unit(random_images(6))), 0.25
     output = model(images)
     kind, reduction = request.param

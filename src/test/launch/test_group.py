@@ -1,4 +1,4 @@
-"""Processes of a launched training that die, and what is left of them."""
+"""Processes of a launched training that die, and what they leave behind."""
 import os
 import re
 import shlex
@@ -26,7 +26,7 @@ def free_port():
 
 
 def processes(port):
-    """Return {role and number, or "heart": process} of the processes, not yet dead, of the launch with this port."""
+    """Return {role and number, or "heart": process} of the living processes of the launch with this port."""
     found = {}
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -45,7 +45,7 @@ def processes(port):
 def assert_nothing_is_left(port):
     assert processes(port) == {}
     end = time.monotonic() + 5
-    while not is_free(port):  # a process that is ending has no variables any more, and for a moment still its port
+    while not is_free(port):  # an ending process has no variables any more, but keeps its port for a moment
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -62,7 +62,7 @@ def is_free(port):
 
 @pytest.fixture
 def launched(picture_folder, tmp_path):
-    """Start a launch that would take long, wait for its first epochs, and end it whatever comes."""
+    """Start a launch that would take long, wait for its first epochs, and end it in any case."""
     started = []
 
     def start(*flags, epochs=5000, run=tmp_path / "run", **kwargs):
@@ -91,7 +91,7 @@ def until(condition, launch, seconds=400):
 
 
 def ended(launch):
-    """Return the exit status and the one line of a launch that has to end."""
+    """Return the exit status and the only line of a launch that must end."""
     error = launch.communicate(timeout=60)[1].decode()
     assert error.count("\n") == 1, error
     return launch.returncode, error
@@ -101,7 +101,7 @@ DEATHS = [
     ("worker 1", signal.SIGKILL, "worker 1 was killed by SIGKILL"),
     ("scheduler", signal.SIGKILL, "the scheduler was killed by SIGKILL"),
     ("server", signal.SIGSTOP, "server 0 gave no sign of life for 6 seconds (it was stopped, or lost)"),
-    # The others, where there is time: VQVAE_ALL_DEATHS=1.
+    # The others, if there is time: VQVAE_ALL_DEATHS=1.
     ("worker 0", signal.SIGKILL, "worker 0 was killed by SIGKILL"),
     ("server", signal.SIGKILL, "server 0 was killed by SIGKILL"),
     ("worker 0", signal.SIGSTOP, "worker 0 gave no sign of life for 6 seconds (it was stopped, or lost)"),
@@ -201,7 +201,7 @@ os.execvp("sh", ["sh", "-c", text])
 
 @pytest.fixture
 def stub_ssh(tmp_path, monkeypatch):
-    """A program 'ssh' that runs the command here; the host 'gone' cannot be reached, and so on."""
+    """A program 'ssh' that runs the command locally; the host 'gone' cannot be reached, and so on."""
     path = tmp_path / "bin" / "ssh"
     path.parent.mkdir()
     path.write_text(SSH)
@@ -281,7 +281,7 @@ def test_a_port_that_is_taken_is_named(taken_port):
 @pytest.mark.parametrize(
     "words, saved, told",
     [
-        (["train", "--output", "there"], "there", False),  # another training, which these workers will not touch
+        (["train", "--output", "there"], "there", False),  # another training, which these workers do not touch
         (["train", "--output", "there", "--resume"], "there", True),
         (["train", "--output", "new", "--resume"], "there", False),
         (["train", "--recipe", "quick", "--resume"], "runs/quick", True),
@@ -304,7 +304,7 @@ def test_going_on_is_told_where_there_is_something_to_resume(taken_port, tmp_pat
 def test_an_error_of_the_workers_is_told_once(picture_folder, tmp_path):
     port = free_port()
     command = ["launch", "--workers", "3", "--port", port, "--", "train", "--data", picture_folder, *SMALL]
-    result = run_python(*command, "--batch-size", "23", "--output", tmp_path / "run")  # of 48 images two are left over
+    result = run_python(*command, "--batch-size", "23", "--output", tmp_path / "run")  # two of 48 images are left over
     assert result.returncode == 2 and result.stderr.count(b"\n") == 1
     message = "the last of the batches of 23 from 48 images is smaller than the 3 workers: "
     message += "choose another batch size or fewer workers"

@@ -35,7 +35,7 @@ def test_shapes_and_ranges(name, channels, size):
 
 
 def convolutions(*layers, bias=False, norm=True):
-    """Count by hand: (in, out, kernel area) each, a bias or a batch normalization's scale and shift."""
+    """Count by hand the parameters of (in, out, kernel area) layers, with biases or batch normalizations."""
     return sum(i * o * area + (o if bias else 0) + (2 * o if norm else 0) for i, o, area in layers)
 
 
