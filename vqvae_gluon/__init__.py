@@ -1,15 +1,16 @@
 """VQ-VAE for MXNet Gluon.
 
-Names are loaded when they are first used, so that ``import vqvae_gluon`` costs nothing.
+Names are loaded on first use, so that ``import vqvae_gluon`` costs next to nothing.
 """
 import importlib
 import os
 
 __version__ = "0.2.0"
 
-# MXNet copies large arrays by OpenMP in the thread that asks for them. That thread then has a team of its own beside
-# the engine's, more threads than cores; from then on libgomp lets all of them sleep after each operator instead of
-# waiting awake, and training small batches takes 1.7 times as long. MXNet reads this at its first copy.
+# MXNet copies large arrays with OpenMP in the thread that asks for it. That thread then has its own team of threads
+# beside the engine's, so there are more threads than cores; from then on libgomp lets all of them sleep after each
+# operator instead of spinning, and training with small batches takes 1.7 times as long. MXNet reads this variable at
+# its first copy.
 os.environ.setdefault("MXNET_CPU_PARALLEL_SIZE", str(2**31 - 1))
 
 _HOMES = {

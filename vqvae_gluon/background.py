@@ -7,13 +7,13 @@ from .errors import VQVAEError
 #: Red, green and blue, each in [0, 255].
 Colour = Tuple[int, int, int]
 
-#: What the command line says of it.
+#: The help text of its command-line option.
 BACKGROUND_HELP = "black, white or #rrggbb: the colour behind transparent images (default: refuse them)"
 _NAMED = {"black": "#000000", "white": "#ffffff"}
 
 
 def parse_background(text: str) -> Optional[Colour]:
-    """Return the colour that a text is, 'black', 'white' or '#rrggbb', or None for an empty one.
+    """Return the colour that a text names, 'black', 'white' or '#rrggbb', or None for an empty text.
 
     Raises VQVAEError for any other text.
     """

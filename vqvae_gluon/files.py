@@ -1,4 +1,4 @@
-"""Reading and writing files so that a failure is one sentence and loses nothing."""
+"""Read and write files so that a failure gives a one-sentence error and loses no data."""
 import contextlib
 import fcntl
 import hashlib
@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Iterator, Union
 from .errors import VQVAEError
 from .runtime import stop_if_asked
 
-_LONGEST = 1 << 28  # bytes that are read from a pipe or a device, which may have no end
+_LONGEST = 1 << 28  # bytes read at most from a pipe or a device, which may never end
 
-#: What NumPy, zipfile and zlib raise for a file that is not whole.
+#: The exceptions that NumPy, zipfile and zlib raise for a damaged file.
 DAMAGES = (
     *(ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RuntimeError, NotImplementedError),
     *(OverflowError, MemoryError, SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -37,7 +37,7 @@ def read_bytes(path: Union[str, Path]) -> bytes:
 
 
 def read_stream(name: Union[str, Path], file: BinaryIO) -> bytes:
-    """Return what is left in an open file, called ``name`` in errors; raise VQVAEError where a pipe does not end."""
+    """Return the rest of an open file, ``name`` in errors; raise VQVAEError for a pipe that does not end."""
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file.read()
     content = file.read(_LONGEST + 1)
@@ -47,16 +47,16 @@ def read_stream(name: Union[str, Path], file: BinaryIO) -> bytes:
 
 
 def write_bytes(path: Union[str, Path], content: bytes) -> None:
-    """Write a whole file or, on failure, leave what was there; raise VQVAEError if it cannot be written."""
+    """Write a file, keeping the old one on failure; raise VQVAEError if it cannot be written."""
     with writing(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
-    """Give a file to write to that takes the place of ``path`` once it is whole.
+    """Yield a file to write to, which replaces ``path`` once it is complete.
 
-    If the block fails, what was there stays. Raises VQVAEError if the file cannot be written.
+    If the block fails, the old file stays. Raises VQVAEError if the file cannot be written.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -83,9 +83,9 @@ def writing(path: Union[str, Path]) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def new_folder(path: Union[str, Path]) -> Iterator[Path]:
-    """Give a folder to fill that takes the place of ``path``, a new or an empty one, once it is whole.
+    """Yield a folder to fill, which becomes ``path``, a new or an empty folder, once it is complete.
 
-    If the block fails, nothing is left behind. Raises VQVAEError if the folder is taken or cannot be written.
+    If the block fails, nothing is left behind. Raises VQVAEError if ``path`` is already in use or cannot be written.
     """
     if not str(path):
         raise VQVAEError("the name of the folder to write is empty: give a new or an empty folder")
@@ -107,9 +107,9 @@ def new_folder(path: Union[str, Path]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked(folder: Union[str, Path]) -> Iterator[None]:
-    """Keep other processes that ask for the same lock out of a folder; raise VQVAEError if one is in it.
+    """Hold an exclusive lock on a folder; raise VQVAEError if another process holds it.
 
-    The lock leaves no file behind and ends with the process, however that ends.
+    The lock leaves no file behind and is released when the process ends, however it ends.
     """
     handle = os.open(str(folder), os.O_RDONLY)
     try:
@@ -122,7 +122,7 @@ def locked(folder: Union[str, Path]) -> Iterator[None]:
 
 
 def parse_json(source: Union[str, Path], content: Union[str, bytes]) -> Any:
-    """Return what JSON text means; raise VQVAEError, naming its ``source``, if it is none or nested without bound."""
+    """Return the value of JSON text; raise VQVAEError, naming ``source``, if it is invalid or nested too deeply."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -135,6 +135,6 @@ def sha256(path: Union[str, Path]) -> str:
 
 
 def shipped_folder(in_checkout: str, in_package: str) -> Path:
-    """Return a folder that lies beside the package in a checkout, and in it where it is installed."""
+    """Return a folder that is beside the package in a checkout, and inside it in an installation."""
     package = Path(__file__).resolve().parent
     return package / in_package if (package / in_package).is_dir() else package.parent / in_checkout

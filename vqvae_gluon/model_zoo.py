@@ -1,4 +1,4 @@
-"""From a model's name to the model."""
+"""Build and load models by name."""
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union
@@ -24,13 +24,13 @@ from .nn import (
 from .nn.vqvae import ComponentNames, code_grid
 from .recipes.autoencoder import Recipe
 
-_EMADL_STRIDE = 4  # of the project in this package; its text says height / 4
+_EMADL_STRIDE = 4  # of this package's EMADL project, whose text says height / 4
 
 
 def _emadl_decoder(
     channels: int, embedding_dim: int, image_size: Tuple[int, int], stride: int, prefix: str
 ) -> HybridBlock:
-    """Return what ``Decoder.emadl`` in this package describes."""
+    """Return the decoder that ``Decoder.emadl`` in this package describes."""
     if stride != _EMADL_STRIDE:
         raise VQVAEError(
             f"decoder 'emadl' was given for stride {stride}: it makes images {_EMADL_STRIDE} times as high and wide "
@@ -56,12 +56,12 @@ def compose(
     decoder_width: Optional[int] = None,
     stride: Optional[int] = None,
 ) -> VQVAE:
-    """Return the VQ-VAE of an encoder built for the same ``channels`` and ``embedding_dim``.
+    """Return the VQ-VAE around an encoder that was built for the same ``channels`` and ``embedding_dim``.
 
-    ``encoder.stride`` says how many pixels a side one code stands for; ``stride``, if given, must be the same.
-    ``decoder`` is 'emadl', for stride 4, or 'residual'; ``decoder_width`` is the latter's width. See :func:`get_model`
-    for the others. Raises VQVAEError for an unknown decoder, one that does not fit the stride, or an image size that
-    the stride does not divide.
+    ``encoder.stride`` is the side, in pixels, of the square that one code covers; ``stride``, if given, must equal it.
+    ``decoder`` is 'emadl', which needs stride 4, or 'residual'; ``decoder_width`` is the width of the latter. See
+    :func:`get_model` for the other parameters. Raises VQVAEError for another stride, an unknown decoder, one that does
+    not fit the stride, or an image size that is not a multiple of the stride.
     """
     if stride not in (None, encoder.stride):
         raise VQVAEError(
@@ -100,12 +100,12 @@ def vqvae_emadl(
     emadl: Optional[Union[str, Path, Texts]] = None,
     quantizer: Type[VectorQuantizer] = VectorQuantizer,
 ) -> VQVAE:
-    """Return the VQ-VAE that EMADL text describes: that of the project in this package, or of ``emadl``.
+    """Return the VQ-VAE that EMADL text describes: this package's own project, or ``emadl``.
 
-    ``emadl`` is a folder, see :func:`vqvae_gluon.emadl.read_project`, or the texts of one. The sizes are those of the
-    text; others can be given where its components have parameters called channels, height, width, embedding_dim and
-    num_embeddings, as this package's have. ``decoder`` is that of the project, or 'emadl' or 'residual', see
-    :func:`compose`. ``stride`` is what the text says; another one is refused.
+    ``emadl`` is a project folder, see :func:`vqvae_gluon.emadl.read_project`, or a project's texts by file name. The
+    sizes default to those of the text; they can be changed where its components have parameters called channels,
+    height, width, embedding_dim and num_embeddings, as this package's do. ``decoder`` is the project's own by default,
+    or else 'emadl' or 'residual', see :func:`compose`. ``stride`` follows from the text; any other value is refused.
     """
     if emadl is None:
         code_grid(image_size or (_EMADL_STRIDE,) * 2, _EMADL_STRIDE)
@@ -174,7 +174,7 @@ def vqvae_inception_resnet_v2_1x1(
     decoder: str = "residual",
     **settings: Any,
 ) -> VQVAE:
-    """Return the VQ-VAE with :class:`InceptionResNetV2Encoder` that ends in one 1x1 convolution."""
+    """Return the VQ-VAE with an :class:`InceptionResNetV2Encoder` that ends in one 1x1 convolution."""
     encoder = InceptionResNetV2Encoder(channels, embedding_dim, width, blocks, prefix="encoder_")
     return compose(encoder, decoder, channels, embedding_dim, **settings)
 
@@ -188,9 +188,9 @@ def vqvae_inception_resnet_v2_dlcr(
     decoder: str = "residual",
     **settings: Any,
 ) -> VQVAE:
-    """Return the VQ-VAE with :class:`InceptionResNetV2Encoder` that ends in :class:`DenseLayerChannelReduction`.
+    """Return the VQ-VAE with an :class:`InceptionResNetV2Encoder` that ends in :class:`DenseLayerChannelReduction`.
 
-    ``reduced_width``: the channels at which halving ends; default: ``embedding_dim``.
+    ``reduced_width`` is the number of channels at which halving stops; default: ``embedding_dim``.
     """
     target = embedding_dim if reduced_width is None else reduced_width
     reduction = partial(DenseLayerChannelReduction, width=target)
@@ -205,7 +205,7 @@ _MODELS: Dict[str, Callable[..., VQVAE]] = {
 
 
 def register_model(name: str, build: Callable[..., VQVAE]) -> None:
-    """Let :func:`get_model`, recipes and the ``vqvae`` commands of this process know a model of your own.
+    """Register a model of your own for :func:`get_model`, recipes and the ``vqvae`` commands of this process.
 
     ``build`` takes the settings of :func:`get_model` and returns the model, see :func:`compose`. Raises
     VQVAEError for a name that is taken or not in lower case.
@@ -216,7 +216,7 @@ def register_model(name: str, build: Callable[..., VQVAE]) -> None:
 
 
 def get_model_list() -> List[str]:
-    """Return the names :func:`get_model` knows."""
+    """Return the names that :func:`get_model` accepts, sorted."""
     return sorted(_MODELS)
 
 
@@ -234,23 +234,23 @@ def get_model(
     name : str
         One of :func:`get_model_list`, in any case.
     pretrained : bool or str
-        Load trained parameters: those of ``root`` (True), or of its subfolder of this name ('emadl': the
-        seed's configuration). Without, the model is not initialized.
+        Load trained parameters from ``root`` (True), or from its subfolder of this name ('emadl': the configuration of
+        the original EMADL project). Otherwise the model is not initialized.
     root : path, optional
-        A run of ``vqvae train``; default: the models that come with the package.
+        The folder of a run of ``vqvae train``; default: the models that come with the package.
     ctx : mx.Context
-        Where pre-trained parameters go.
+        The device of pre-trained parameters.
     **kwargs
-        Settings of the model; those of a pre-trained one need not be given. All have num_embeddings (64),
+        Settings of the model; those of a pre-trained one need not be given. All models have num_embeddings (64),
         embedding_dim (16), update ('gradient' or 'ema', see :class:`VectorQuantizer`), channels (1), image_size
-        (height, width; (28, 28)), decoder ('emadl' or 'residual'), decoder_width and stride (pixels a side that one
-        code stands for: 4, 8 or 16 for 'vqvae_residual', 4 for the others). The encoders' own: width, blocks,
-        reduced_width; emadl, see :func:`vqvae_emadl`.
+        (height, width; (28, 28)), decoder ('emadl' or 'residual'), decoder_width and stride (the side, in pixels, of
+        the square that one code covers: 4, 8 or 16 for 'vqvae_residual', 4 for the others). The encoders have settings
+        of their own: width, blocks and reduced_width; for emadl, see :func:`vqvae_emadl`.
 
     Raises
     ------
     VQVAEError
-        For an unknown name or setting, settings that do not fit together, and for missing, damaged or foreign
+        For an unknown name or setting, for settings that do not fit together, and for missing, damaged or foreign
         parameter files.
     """
     if name.lower() not in _MODELS:
@@ -281,7 +281,7 @@ def _build(name: str, settings: Dict[str, Any]) -> VQVAE:
 
 
 def _trained_settings(folder: Path, name: str) -> Dict[str, Any]:
-    """Return the settings of a trained model, or none where its manifest is missing or of another model."""
+    """Return the settings in a trained model's manifest (default: the default recipe's); none if of another model."""
     recipe = Recipe.from_dict(find_model(folder).read_origin()[0])
     if recipe.model != name.lower():
         return {}

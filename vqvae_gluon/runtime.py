@@ -1,4 +1,4 @@
-"""Devices and threads: set in one place, and only when a program of ours runs."""
+"""Devices and threads: set in one place, and only by this package's own programs."""
 import contextlib
 import importlib
 import os
@@ -12,10 +12,10 @@ from .errors import VQVAEError
 if TYPE_CHECKING:
     import mxnet as mx
 
-#: The signals that ask a program of ours to stop.
+#: The signals that ask one of this package's programs to stop.
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
-#: GiB of a data set's images that are held in memory, if nobody says otherwise.
+#: The default limit, in GiB, on the images of a data set that are kept in memory.
 MEMORY = 1.0
 
 _MOST_THREADS = 1024
@@ -23,21 +23,21 @@ _stop = {"asked": False, "held": False}
 
 
 def stop(number: int, frame: object) -> None:
-    """Raise KeyboardInterrupt, as the handler of :data:`STOPS`, unless a block that may not be interrupted is left."""
+    """Raise KeyboardInterrupt, as the handler of :data:`STOPS`; within :func:`uninterrupted`, wait for its end."""
     _stop["asked"] = True
     if not _stop["held"]:
         raise KeyboardInterrupt
 
 
 def stop_if_asked() -> None:
-    """Raise KeyboardInterrupt if :func:`stop` was called: what it raised may have been lost in a library's callback."""
+    """Raise KeyboardInterrupt if :func:`stop` was called: its own may have been lost in a library's callback."""
     if _stop["asked"]:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a block end before :func:`stop` takes effect."""
+    """Let the block end before :func:`stop` takes effect."""
     _stop["held"] = True
     try:
         yield
@@ -49,9 +49,9 @@ def uninterrupted() -> Iterator[None]:
 def use_all_cores() -> None:
     """Let OpenMP use every core this process may run on, unless OMP_NUM_THREADS is set.
 
-    MXNet takes half the logical cores by default. Call it before mxnet is imported: OpenMP reads
-    the variable when it is loaded, and MXNet's own call for it reaches one thread only (measured:
-    training at 2,000 instead of 3,500 images/s). Raises VQVAEError for a value that would end the process there.
+    By default, MXNet uses half of the logical cores. Call this before mxnet is imported: OpenMP reads the variable when
+    it is loaded, and MXNet's own function for it affects one thread only (measured: training at 2,000 instead of 3,500
+    images/s). Raises VQVAEError for a value that would end the process at that import.
     """
     text = os.environ.get("OMP_NUM_THREADS") or str(len(os.sched_getaffinity(0)))
     check_number("OMP_NUM_THREADS", text, _MOST_THREADS)
@@ -66,7 +66,7 @@ def check_number(variable: str, text: str, most: int) -> int:
 
 
 def environment_fault() -> str:
-    """Return what is wrong with the Python or the libraries that this process has, or an empty string."""
+    """Return what is wrong with this process's Python or libraries, or an empty string."""
     version = ".".join(map(str, sys.version_info[:3]))
     if not (3, 8) <= sys.version_info < (3, 12):
         return f"this is Python {version}, MXNet 1.9.1 needs 3.8 to 3.11; use another Python"
@@ -87,14 +87,14 @@ def environment_fault() -> str:
 
 
 def file_fault(error: Exception) -> str:
-    """Return what the system has against a file, such as a name that is too long; else an empty string."""
+    """Return the message for a file that the system refuses, such as for its long name; else an empty string."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: cannot be used ({error.strerror})"
     return ""
 
 
 def memory_fault(error: Exception) -> str:
-    """Return what to do where an error, of Python or MXNet, is a lack of memory; else an empty string."""
+    """Return what to do about an error of Python or MXNet that is a lack of memory; else an empty string."""
     of_mxnet = isinstance(error, RuntimeError) or type(error) is Exception
     if isinstance(error, MemoryError) or (of_mxnet and re.search("allocate|out of memory", str(error))):
         return "there is not enough memory for this; lower the batch size, the image size or the size of the model"
@@ -103,7 +103,7 @@ def memory_fault(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep the notes of C libraries (libpng's, say) off standard error; for command lines only."""
+    """Keep messages of C libraries, such as libpng's, off standard error; for command lines only."""
     if sys.stderr is None:  # it is closed: there is nothing to keep quiet
         yield
         return
@@ -119,9 +119,9 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def printing() -> Iterator[None]:
-    """Flush standard output after a block that prints; a full disk behind it is an error like any other.
+    """Flush standard output after a block that prints, so that a full disk is an error like any other.
 
-    Raises VQVAEError; BrokenPipeError, of a reader that has gone, passes.
+    Raises VQVAEError if the output cannot be written, and BrokenPipeError if its reader has gone.
     """
     if sys.stdout is None:
         raise VQVAEError("standard output: cannot be written (it is closed)")
@@ -136,14 +136,14 @@ def printing() -> Iterator[None]:
 
 
 def drop_output() -> None:
-    """Let nothing more reach standard output: Python would try once again, and complain, when it ends."""
+    """Discard further standard output: otherwise Python would try to write it again, and complain, when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse_contexts(text: str) -> "List[mx.Context]":
     """Return the devices named by 'cpu', 'gpu', 'gpu(1)' or a comma-separated list of such names.
 
-    Raises VQVAEError for another word, a device named twice, or a GPU this machine lacks.
+    Raises VQVAEError for any other word, a device named twice, or a GPU that this machine lacks.
     """
     contexts = [_parse_context(word.strip()) for word in text.split(",")]
     if len(set(contexts)) < len(contexts):
@@ -152,7 +152,7 @@ def parse_contexts(text: str) -> "List[mx.Context]":
 
 
 def has_gpu() -> bool:
-    """Tell whether MXNet sees a GPU here."""
+    """Return whether MXNet sees a GPU on this machine."""
     import mxnet as mx
 
     try:

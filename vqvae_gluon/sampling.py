@@ -1,8 +1,8 @@
-"""How codes are drawn from a prior, place by place.
+"""Draw codes from a prior, place by place.
 
-Everything that decides is a comparison of numbers that every language has alike: the probabilities are those that
-MXNet's softmax gives, their sums are sums of doubles in the order of the codes, and the random numbers are those of
-the Mersenne twister (``numpy.random.RandomState``, ``std::mt19937``).
+Every choice is a comparison of numbers that are the same in every language: the probabilities are those of MXNet's
+softmax, they are summed as doubles in the order of the codes, and the random numbers are those of the Mersenne Twister
+(``numpy.random.RandomState``, ``std::mt19937``).
 """
 from typing import Callable, List, Optional, Sequence, Tuple
 
@@ -12,18 +12,19 @@ from .errors import VQVAEError
 from .nn.prior import PriorSize
 from .nn.prior_step import masked
 
-#: Images that are drawn side by side: two where one is wanted, else this many, filled up where there are fewer. MXNet
-#: computes the last bits of a product in one way for a single row, in another for 2 to 15, and in a third for more: the
-#: images must have the same codes in any company. A sampler sees for itself whether it is so, see :func:`agree`.
+#: The batch sizes with which images are drawn: FEW for a single image, else MANY, padded where there are fewer. MXNet
+#: computes the last bits of a matrix product in one way for a single row, in another for 2 to 15 rows, and in a third
+#: for more, but an image must get the same codes in any batch. A sampler checks whether the two sizes agree, see
+#: :func:`agree`.
 FEW, MANY = 2, 15
 
-#: What temperatures other than 0 may be.
+#: The range of temperatures other than 0.
 COLDEST, HOTTEST = 1e-3, 1e3
 
 #: The inputs of a :class:`vqvae_gluon.nn.prior_step.PriorStep` -> its heads.
 Step = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
-#: Images that are drawn at most, and the last seed.
+#: The largest number of images to draw, and the largest seed.
 MOST_IMAGES, LAST_SEED = 1_000_000, 2**32 - 1
 
 
@@ -62,9 +63,10 @@ def _is_number(value: object) -> bool:
 
 
 def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
-    """Return the codes (N,) that ``random`` (N,), in [0, 1), chooses by ``probabilities`` (N, K) float32.
+    """Return codes (N,) drawn from ``probabilities`` (N, K) float32 by ``random`` (N,) in [0, 1).
 
-    Temperature 0: the most probable code; ``top_k`` above 0: among that many most probable ones. Of equals, the first.
+    Temperature 0 takes the most probable code; ``top_k`` above 0 draws among that many most probable codes. Of equally
+    probable codes, the first one counts. Raises VQVAEError for probabilities that are not finite.
     """
     if not np.isfinite(probabilities).all():
         raise VQVAEError("the prior gives probabilities that are no numbers: it is damaged or was badly trained")
@@ -79,13 +81,13 @@ def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, to
 
 
 def agree(step: Step, size: PriorSize) -> bool:
-    """Tell whether a step gives the same bits for the first of FEW rows as for the first of MANY.
+    """Return whether a step gives the same bits for FEW rows as for the first FEW of MANY rows.
 
-    Which way a product is computed depends on its shape and not on its numbers: any will do.
+    How a product is computed depends on its shape and not on its numbers, so any numbers will do.
     """
     rng = np.random.RandomState(0)
     inputs = [rng.random_sample(shape).astype(np.float32) for shape in step_shapes(size, MANY)]
-    inputs[:3] = [np.zeros(MANY, np.float32)] * 3  # numbers of codes, places and classes
+    inputs[:3] = [np.zeros(MANY, np.float32)] * 3  # indices of codes, places and classes
     heads = zip(step([values[:FEW] for values in inputs]), step(inputs))
     return all(few.tobytes() == many[:FEW].tobytes() for few, many in heads)
 
@@ -100,10 +102,10 @@ def sample_codes(
     given: Optional[np.ndarray] = None,
     rows: Sequence[int] = (MANY,),
 ) -> np.ndarray:
-    """Return the codes (N, h, w), int64, of images of the classes ``labels`` (N,), by ``random`` (N, P) in [0, 1).
+    """Return codes (N, h, w), int64, of images of the classes ``labels`` (N,), drawn by ``random`` (N, P) in [0, 1).
 
-    ``given`` (R, w), if there are any, are the codes of the first rows, which all images keep. ``rows`` are the numbers
-    of images that the step may compute at once, ascending.
+    ``given`` (R, w), if present, are the codes of the first rows, which all images share. ``rows`` are the batch sizes
+    that the step supports, ascending.
     """
     codes = np.zeros((len(labels), size.places), np.int64)
     fixed = 0
@@ -128,11 +130,11 @@ def _sample_rows(
     codes: np.ndarray,
     fixed: int,
 ) -> None:
-    """Fill the codes (n, P) of up to ``rows`` images after the first ``fixed`` places."""
+    """Fill in the codes (n, P) of up to ``rows`` images after the first ``fixed`` places."""
     count = len(labels)
 
     def column(values: np.ndarray) -> np.ndarray:
-        """Return values (n,) as (rows,) float32; the last one fills up what is free."""
+        """Return values (n,) as (rows,) float32, padded with the last one."""
         return np.append(values, np.full(rows - count, values[-1])).astype(np.float32)
 
     past = [np.zeros(shape, np.float32) for shape in step_shapes(size, rows)[5:]]

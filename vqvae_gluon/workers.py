@@ -1,9 +1,8 @@
-"""Several processes that train one model together: all that training has to know of the others.
+"""Several processes that train one model together: all that training needs to know about the others.
 
-Each worker computes a share of every batch; what has to be known of the whole batch is a sum over all workers, pushed
-to and pulled from MXNet's key-value store ``dist_sync``, whose servers add up and hold no optimizer. So all workers
-decide on the same bits and stay copies of each other. Which worker a process is, its environment says
-(docs/distributed.md).
+Each worker computes a share of every batch. Whatever concerns the whole batch is a sum over all workers, pushed to and
+pulled from MXNet's key-value store ``dist_sync``, whose servers only add and hold no optimizer. So all workers act on
+the same bits and stay copies of each other. The environment says which worker a process is (docs/distributed.md).
 """
 import hashlib
 import os
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 Anything = TypeVar("Anything")
 
-#: How many workers there may be at most.
+#: The largest number of workers.
 MOST_WORKERS = 1024
-_FIRST_KEY = 1 << 20  # the trainer's parameters have the keys from 0
+_FIRST_KEY = 1 << 20  # the trainer's parameters use the keys from 0 on
 
 
 class Workers:
@@ -32,9 +31,9 @@ class Workers:
     Parameters
     ----------
     store : KVStore, optional
-        One of type ``dist_sync``.
+        A store of type ``dist_sync``.
     rank : int
-        Which worker this is, in [0, count). Worker 0 writes the files and speaks.
+        The number of this worker, in [0, count). Worker 0 writes the files and prints.
     count : int
     """
 
@@ -50,18 +49,18 @@ class Workers:
         return self.rank == 0
 
     def share(self, batch: np.ndarray) -> np.ndarray:
-        """Return this worker's part of a batch; all parts, joined in the order of the workers, are the batch."""
+        """Return this worker's part of a batch; the parts, joined in the order of the workers, are the batch."""
         return np.array_split(batch, self.count)[self.rank]
 
     def in_turn(self, things: Iterable[Anything]) -> Iterable[Anything]:
-        """Yield those of the things that this worker has to do: they are dealt out one by one."""
+        """Yield this worker's share of ``things``, which are dealt out to the workers one by one."""
         return (thing for number, thing in enumerate(things) if number % self.count == self.rank)
 
     def sum(self, *arrays: np.ndarray) -> List[np.ndarray]:
-        """Return the sums of arrays over all workers, in their own types, added in float32, as MXNet's servers do.
+        """Return the sums of arrays over all workers, in the arrays' own types; MXNet's servers add in float32.
 
-        Every worker must call it, with arrays of the same shapes. Of two workers the sums are the same in every run;
-        of more, their last bits depend on the order in which they arrive.
+        Every worker must call it, with arrays of the same shapes. With two workers the sums are the same in every run;
+        with more, their last bits depend on the order in which the arrays arrive.
         """
         if self.count == 1:
             return list(arrays)
@@ -77,21 +76,22 @@ class Workers:
         return [part.reshape(array.shape).astype(array.dtype) for part, array in zip(parts, arrays)]
 
     def own(self, array: np.ndarray) -> np.ndarray:
-        """Return (count, ...), zero but for this worker's array: the sum holds the arrays of all, float32 exactly."""
+        """Return (count, ...), zero except for this worker's array; the sum holds all arrays, exact in float32."""
         arrays = np.zeros((self.count, *np.shape(array)))
         arrays[self.rank] = array
         return arrays
 
     def from_first(self, array: np.ndarray) -> np.ndarray:
-        """Return worker 0's array to the bit; the others give one of its shape and type."""
+        """Return worker 0's array, bit for bit; the other workers pass one of its shape and type."""
         own = np.frombuffer(array.tobytes(), np.uint8)
         (sent,) = self.sum(own if self.first else np.zeros_like(own))
         return sent.view(array.dtype).reshape(array.shape)
 
     def rows(self, chosen: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return rows (C, D) of all workers' rows, joined in the order of the workers; each comes from one of them.
+        """Return the chosen rows (C, D) of all workers' rows, joined in the order of the workers.
 
-        ``chosen`` (C,) are their numbers, ``rows`` (R, D) those of this worker, ``counts`` how many each worker has.
+        ``chosen`` (C,) are their numbers in the joined rows, ``rows`` (R, D) the rows of this worker, and ``counts``
+        the number of rows of each worker.
         """
         places = chosen - int(counts[: self.rank].sum())
         own = (places >= 0) & (places < len(rows))
@@ -100,13 +100,13 @@ class Workers:
         return self.sum(found)[0]
 
     def share_random_state(self, rng: np.random.RandomState) -> None:
-        """Give the random state of worker 0 to all."""
+        """Set the random state of every worker to that of worker 0."""
         name, *numbers = rng.get_state()
         keys, place, has_gauss, gauss = (self.from_first(np.array(number)) for number in numbers)
         rng.set_state((name, keys, int(place), int(has_gauss), float(gauss)))
 
     def agree(self, **texts: str) -> None:
-        """Raise VQVAEError, in every worker, if a text is not the same in all; it is called by its name."""
+        """Raise VQVAEError in every worker, naming the text, if a text is not the same in all workers."""
         for name, text in texts.items():
             (found,) = self.sum(self.own(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)))
             others = np.flatnonzero((found != found[0]).any(axis=1))
@@ -140,9 +140,10 @@ ALONE = Workers()
 
 
 def join() -> Workers:
-    """Return the workers of which the environment speaks, once all are there; without DMLC_ROLE, this process alone.
+    """Return the workers that the environment describes, once all are there; without DMLC_ROLE, this process alone.
 
-    Raises VQVAEError for variables that are missing or contradict each other, and another version of the package.
+    Raises VQVAEError for variables that are missing or contradict each other, and for workers with another version of
+    the package.
     """
     if "DMLC_ROLE" not in os.environ:
         return ALONE
