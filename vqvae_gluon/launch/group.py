@@ -1,4 +1,4 @@
-"""Processes that belong together: started, watched, and ended all at once."""
+"""Processes that belong together: started, watched, and all ended at once."""
 import contextlib
 import os
 import selectors
@@ -14,9 +14,9 @@ from .. import __version__
 from ..errors import VQVAEError
 from .plan import Host, Part, remote_text
 
-# Seconds without a sign of life after which a process counts as lost; before the first one, it may take longer.
+# Seconds without a sign of life after which a process counts as lost; the first sign may take longer.
 _SILENCE, _FIRST_SILENCE = 6.0, 30.0
-_STOPPING = 20.0  # seconds that worker 0 has to save what it has, when it is asked to stop
+_STOPPING = 20.0  # seconds that worker 0 gets to save its work when it is asked to stop
 _LAST_WORDS = 1.0
 _ENDING = 5.0
 _POLL = 0.25
@@ -29,7 +29,7 @@ _HEART = [sys.executable, "-m", "vqvae_gluon.launch.heart"]
 
 
 class Process:
-    """One running part: its last sign of life, and what it said last on standard error."""
+    """One running part, the time of its last sign of life, and its last line on standard error."""
 
     def __init__(self, part: Part, speaks: bool) -> None:
         self.part = part
@@ -41,7 +41,7 @@ class Process:
             text = shlex.join(["env", *(f"{name}={value}" for name, value in part.variables.items()), *command])
             command = [*_SSH, part.host.name, remote_text(text)]
         try:
-            self.popen: Any = subprocess.Popen(  # whose pipes are there
+            self.popen: Any = subprocess.Popen(  # Any: its pipes are never None
                 command,
                 stdin=subprocess.PIPE,
                 stdout=None if speaks else subprocess.DEVNULL,
@@ -55,24 +55,24 @@ class Process:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The name of the process in messages."""
         return self.part.name + (f" on {self.part.host.name}" if self.part.host.name else "")
 
     def read(self) -> bool:
-        """Take what has come from it, and pass on what is worker 0's; return False when there will be no more."""
+        """Read what the process has written, and print worker 0's lines; return False at the end of its output."""
         content = os.read(self.popen.stderr.fileno(), 1 << 16)
         self.heard = max(self.heard, time.monotonic())
         *lines, self._rest = (self._rest + content.replace(b"\0", b"")).split(b"\n")
         for line in lines + ([] if content else [self._rest]):
             text = line.decode("utf-8", "replace")
             self.last = text if text.strip() else self.last
-            # How a process ended is told in one line for all, at the end.
+            # How the processes ended is reported at the end, in one line for all of them.
             if self.speaks and not text.startswith((_ERROR, _STOPPED)) and (text or content):
                 print(text, file=sys.stderr, flush=True)
         return bool(content)
 
     def fault(self) -> str:
-        """Return what has happened to it, or an empty string if it runs or has done its work."""
+        """Return what went wrong, or an empty string if the process is running or has done its work."""
         status = self.popen.poll()
         if status is None:
             if time.monotonic() - self.heard <= _SILENCE:
@@ -89,13 +89,13 @@ class Process:
         return f"{self.name} ended with an error: {said or f'exit status {status}'}"
 
     def ask_to_stop(self) -> None:
-        """Let it have SIGTERM, wherever it runs."""
+        """Send the process SIGTERM, wherever it runs."""
         with contextlib.suppress(OSError):
             self.popen.stdin.write(b"\1")
             self.popen.stdin.flush()
 
     def end(self) -> None:
-        """Kill it and all that it started; on another machine its heart does."""
+        """Kill the process and everything it started; on another machine, its heart does so."""
         with contextlib.suppress(OSError):
             self.popen.stdin.close()
         if not self.part.host.name:
@@ -104,7 +104,7 @@ class Process:
 
 
 class Group:
-    """The processes of a plan. Use it as a context: when it is left, none of them is left.
+    """The processes of a plan, as a context manager: none of them outlives the block.
 
     Raises VQVAEError if a process cannot be started.
     """
@@ -127,14 +127,14 @@ class Group:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.speaks = False  # a shell may say that its command was killed
+            process.speaks = False  # a shell may report that its command was killed
             process.end()
         end = time.monotonic() + _ENDING
         while self._selector.get_map() and time.monotonic() < end:
             self._listen()  # until the last holder of each pipe is gone
         for process in self._processes:
             if process.popen.poll() is None:
-                process.popen.kill()  # an ssh that waits
+                process.popen.kill()  # an ssh that is still waiting
             process.popen.wait()
             process.popen.stderr.close()
 
@@ -143,10 +143,11 @@ class Group:
         return [process for process in self._processes if process.part.variables["DMLC_ROLE"] == "worker"]
 
     def wait(self) -> str:
-        """Return once all workers have done their work, or one of the processes has not: then, what happened to it."""
+        """Wait for all workers to finish and return '', or for a process to fail and return what happened to it."""
         while True:
             self._listen()
-            # Before faults are looked for: a worker that dies between the two would be taken for one that is done.
+            # Checked before the faults: otherwise a worker that dies between the two checks would be taken for a
+            # finished one.
             ended = all(worker.popen.poll() is not None for worker in self._workers)
             dead = [process for process in self._processes if process.fault()]
             if dead:
@@ -157,7 +158,7 @@ class Group:
                 return ""
 
     def stop(self) -> str:
-        """Ask worker 0 to save and stop, and give it time to; return what it says of it."""
+        """Ask worker 0 to save and stop, give it time to do so, and return what it reports."""
         first = self._workers[0]
         first.ask_to_stop()
         self._hear_out(first, _STOPPING)
@@ -177,7 +178,7 @@ class Group:
 
 
 def check_hosts(hosts: Sequence[Host]) -> None:
-    """Raise VQVAEError, naming the host, where one cannot be reached or has not this version of the package."""
+    """Raise VQVAEError, naming the host, if one cannot be reached or does not have this version of the package."""
     names = list(dict.fromkeys(host.name for host in hosts))
     with ThreadPoolExecutor(len(names)) as pool:
         answers = list(pool.map(_ask_version, names))

@@ -1,11 +1,12 @@
-"""Run a command beside a process that tells whether it lives.
+"""Run a command beside a process that shows whether it is alive.
 
 Usage: python -m vqvae_gluon.launch.heart SHARES COMMAND...
 
-The command takes the place of this process, with its id; a child of it, the heart, writes a NUL to standard error
-twice a second, unless the command's process is stopped. The command's threads are 1/SHARES of this machine's cores
-unless OMP_NUM_THREADS is set. A byte on standard input is passed on as SIGTERM; when standard input ends, because the
-launcher ended or is gone, or the command does, the heart kills the whole group, children of the command included.
+The command replaces this process and keeps its id. A child of it, the heart, writes a NUL to standard error twice a
+second, unless the command's process is stopped. The command gets 1/SHARES of this machine's cores as threads unless
+OMP_NUM_THREADS is set. The heart answers a byte on standard input by sending SIGTERM to the command. When standard input ends, because the
+launcher has ended or is gone, or when the command ends, the heart kills the whole process group, including children of
+the command.
 """
 import contextlib
 import os
@@ -20,9 +21,9 @@ BEAT = 0.5
 
 
 def main() -> NoReturn:
-    """Become the command of the arguments; exit with 2 for a port that is taken, with 127 where it cannot be run."""
+    """Become the command in the arguments; exit with 2 if a port is taken, with 127 if the command cannot be run."""
     shares, *command = sys.argv[1:]
-    with contextlib.suppress(PermissionError):  # of a process that leads its group already
+    with contextlib.suppress(PermissionError):  # if this process leads its group already
         os.setsid()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // int(shares))))
     if os.environ.get("DMLC_ROLE") == "scheduler":
@@ -58,7 +59,7 @@ def _stopped(process: int) -> bool:
         with open(f"/proc/{process}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] == b"T"
     except FileNotFoundError:
-        return False  # it has ended, which the loop sees
+        return False  # it has ended, which the loop notices
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Which processes a training of several workers consists of: where they run, with which variables and command."""
+"""The processes of a training with several workers: where they run, with which variables and which command."""
 import os
 import shlex
 import socket
@@ -17,16 +17,16 @@ COMMANDS = ("train", "prior")
 
 
 class Host(NamedTuple):
-    """A machine: what ssh calls it, empty for this one, and the address at which the other machines reach it."""
+    """A machine: its name for ssh, empty for this one, and the address at which the other machines reach it."""
 
     name: str
     address: str
 
 
 class Part(NamedTuple):
-    """One process: what it is called, where it runs, the variables that it needs, and its command.
+    """One process: its name, where it runs, the environment variables that it needs, and its command.
 
-    ``shares`` is how many workers have to share the cores of its machine.
+    ``shares`` is the number of workers that share the cores of its machine.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     shares: int
 
     def text(self) -> str:
-        """Return what a shell runs."""
+        """Return the command line for a shell."""
         words = [f"{name}={value}" for name, value in self.variables.items()]
         return shlex.join(["env", *words, *self.command])
 
@@ -65,7 +65,7 @@ def make_plan(command: Sequence[str], workers: int, servers: int, hosts: Sequenc
             variables["DMLC_WORKER_ID"] = str(number)
         return Part(name, host, variables, [sys.executable, *words], machines[host.name] or 1)
 
-    # MXNet serves as scheduler or server as soon as it is imported.
+    # MXNet becomes a scheduler or a server as soon as it is imported.
     serve, train = ["-c", "import mxnet"], ["-m", "vqvae_gluon", *command]
     return [
         part("scheduler", 0, "the scheduler", serve),
@@ -75,9 +75,9 @@ def make_plan(command: Sequence[str], workers: int, servers: int, hosts: Sequenc
 
 
 def read_hosts(path: str) -> List[Host]:
-    """Return the hosts of a file: a name for ssh on each line, and the address for the others if it is another one.
+    """Return the hosts in a file, which gives for each a name for ssh and, if it differs, the address for the others.
 
-    Raises VQVAEError for a file without hosts, a line of more words, and a name that has no address.
+    Raises VQVAEError for a file without hosts, a line with more words, or a name whose address is unknown.
     """
     hosts = []
     for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
@@ -92,18 +92,18 @@ def read_hosts(path: str) -> List[Host]:
 
 
 def free_port() -> int:
-    """Return a port that nothing on this machine uses."""
+    """Return a port of this machine that is not in use."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
 
 
 def remote_text(text: str) -> str:
-    """Return what a shell on another machine runs so that a command finds there what it would find here."""
+    """Return the command line that runs ``text`` on another machine, in the same folder and with our variables."""
     kept = ("OMP_NUM_THREADS", "PYTHONPATH")
     ours = {name: value for name, value in os.environ.items() if name in kept or name.startswith(("MXNET_", "VQVAE_"))}
     words = shlex.join(f"{name}={value}" for name, value in ours.items())
-    # The shell stays: it tells a signal that killed the command from a connection that was lost.
+    # The shell stays, to tell a command that was killed by a signal from a lost connection.
     return f"cd {shlex.quote(str(Path.cwd()))} && env {words} {text}; exit $?"
 
 
