@@ -1,7 +1,7 @@
-"""EMADL: text of components and configurations, and what it means as blocks and settings.
+"""EMADL: components and configurations as text, and the blocks and settings that they describe.
 
-docs/emadl.md describes what is read. Names are loaded when they are first used: only who reads EMADL text loads its
-parser, and only :func:`load` and :func:`build` load MXNet.
+docs/emadl.md describes the supported language. Names are loaded on first use: the parser only when EMADL text is read,
+and MXNet only by :func:`load` and :func:`build`.
 """
 import importlib
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Dict, Union
 if TYPE_CHECKING:
     from .block import Network
 
-#: The texts of a project by their file names.
+#: The texts of a project by file name.
 Texts = Dict[str, str]
-#: The project that this package is built around, as text.
+#: The folder of the EMADL project that this package is built around.
 OWN_PROJECT = Path(__file__).with_name("vqvae")
-#: The classifier that judges reconstructions, as text.
+#: The EMADL file of the classifier that judges reconstructions.
 LENET = Path(__file__).with_name("mnist") / "LeNetNetwork.emadl"
 
 _HOMES = {
@@ -41,10 +41,10 @@ def __getattr__(name: str) -> object:
 
 
 def load(path: Union[str, Path], **parameters: Any) -> "Network":
-    """Return the block of the component in a file, not initialized, see :class:`~vqvae_gluon.emadl.block.Network`.
+    """Return the block of the component in a file, uninitialized, see :class:`~vqvae_gluon.emadl.block.Network`.
 
-    ``parameters`` give values to the component's own parameters. Raises VQVAEError, beginning with
-    ``FILE:LINE:COLUMN:``, for text that is no EMADL or not supported, see :func:`~vqvae_gluon.emadl.component.parse`.
+    ``parameters`` set the component's own parameters. Raises VQVAEError, with a message that begins with
+    ``FILE:LINE:COLUMN:``, for text that is not EMADL or not supported, see :func:`~vqvae_gluon.emadl.component.parse`.
 
     >>> network = load("LeNetNetwork.emadl", classes=7)
     >>> network.initialize()

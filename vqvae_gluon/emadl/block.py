@@ -1,4 +1,4 @@
-"""From a component to a Gluon block: EMADL's layers, one by one, in operators that this project trusts."""
+"""Turn a component into a Gluon block, layer by layer, with operators that this project trusts."""
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import mxnet as mx
@@ -21,12 +21,12 @@ Types = List[StreamType]
 
 
 class Network(HybridBlock):
-    """The block of a component: float32 arrays (N, *shape), one for each input, in the order of the ports.
+    """The block of a component; takes float32 arrays (N, *shape), one for each input, in the order of the ports.
 
-    Returns an array for one output, and for several a tuple in the order of the ports. The layers have Gluon's names
-    and numbers: a first Convolution is ``conv0``. ``plain`` selects the form that is exported.
+    Returns an array for a single output, and a tuple in the order of the ports for several. The layers have Gluon's
+    names and numbers: the first Convolution is ``conv0``. ``plain`` selects the form that is exported.
 
-    Raises VQVAEError, when called, for another number of inputs, another shape or another type.
+    Raises VQVAEError, when called, for a wrong number of inputs, a wrong shape or a wrong dtype.
     """
 
     def __init__(self, component: Component, **kwargs: Any) -> None:
@@ -63,7 +63,7 @@ class Network(HybridBlock):
         if all(isinstance(x, mx.nd.NDArray) for x in inputs):
             self._check(inputs)
         outputs = super().__call__(*inputs)
-        return tuple(outputs) if isinstance(outputs, list) else outputs  # of a hybridized block
+        return tuple(outputs) if isinstance(outputs, list) else outputs  # a hybridized block returns a list
 
     def _check(self, inputs: Tuple[mx.nd.NDArray, ...]) -> None:
         wanted = self.component.input_types
@@ -88,7 +88,7 @@ class Network(HybridBlock):
 
 
 def build(component: Component, prefix: Optional[str] = None) -> Network:
-    """Return a component's block, not initialized; ``prefix`` begins its parameters' names (default: its own name)."""
+    """Return a component's block, uninitialized; ``prefix`` starts its parameters' names (default: its own name)."""
     return Network(component, prefix=f"{component.name.lower()}_" if prefix is None else prefix)
 
 
@@ -105,7 +105,7 @@ def _step(layer: Layer, types: Types, block: Optional[HybridBlock]) -> Step:
     if layer.name == "VectorQuantize":
         return lambda F, inputs, plain: [block(inputs[0]).quantized]
     if layer.name in ("Convolution", "Pooling"):
-        # A convolution pads evenly by itself; pooling would not take its own padding for pixels.
+        # A convolution can pad evenly by itself; pooling would not treat its own padding as pixels.
         even = layer.name == "Convolution" and _even_padding(types, arguments)
         zeros = () if even else _zeros(types, arguments)
         return lambda F, inputs, plain: [block(_padded(F, inputs[0], zeros))]
@@ -121,7 +121,7 @@ def _paddings(types: Types, arguments: Dict[str, Any]) -> List[Padding]:
 
 
 def _even_padding(types: Types, arguments: Dict[str, Any]) -> Optional[Tuple[int, ...]]:
-    """Return the padding of both ends that gives the same numbers, or nothing if only an uneven one does."""
+    """Return the padding of both ends that gives the same numbers, or None if only an uneven one does."""
     paddings = _paddings(types, arguments)
     for padding, side, kernel, stride in zip(paddings, types[0].shape[1:], arguments["kernel"], arguments["stride"]):
         if (side + 2 * padding.before - kernel) // stride + 1 != padding.output:
@@ -130,7 +130,7 @@ def _even_padding(types: Types, arguments: Dict[str, Any]) -> Optional[Tuple[int
 
 
 def _zeros(types: Types, arguments: Dict[str, Any]) -> Tuple[int, ...]:
-    """Return the padding as ``F.pad`` takes it, or nothing where there is none."""
+    """Return the padding in the form of ``F.pad``, or () if there is none."""
     ends = tuple(end for padding in _paddings(types, arguments) for end in padding[:2])
     return (0, 0, 0, 0, *ends) if any(ends) else ()
 
@@ -175,7 +175,7 @@ def _dense(types: Types, arguments: Dict[str, Any]) -> HybridBlock:
 
 
 def _pooling(types: Types, arguments: Dict[str, Any]) -> HybridBlock:
-    # EMADL's zeros are pixels like others: a maximum may be one of them, and a mean counts them.
+    # EMADL's zeros are pixels like any others: a maximum may be one of them, and a mean counts them.
     kind = nn.MaxPool2D if arguments["pool_type"] == "max" else nn.AvgPool2D
     return kind(arguments["kernel"], arguments["stride"])
 
@@ -243,7 +243,7 @@ def _add(types: Types, arguments: Dict[str, Any]) -> Step:
 def _split(types: Types, arguments: Dict[str, Any]) -> Step:
     count = arguments["n"]
     width = types[0].shape[0] // count
-    # F.split takes equal parts only; the last one here may have more.
+    # F.split makes equal parts only; here the last one may be larger.
     ends = [*((part + 1) * width for part in range(count - 1)), None]
     return lambda F, inputs, plain: [
         F.slice_axis(inputs[0], axis=1, begin=part * width, end=end) for part, end in enumerate(ends)

@@ -1,4 +1,4 @@
-"""A component: its text read, its layers expanded, every shape inferred and checked."""
+"""A component: its text parsed, its layers expanded, and every shape inferred and checked."""
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple, Union
 
@@ -11,7 +11,7 @@ from .syntax import Source, read_text
 
 
 class Layer(NamedTuple):
-    """One layer of the expanded network; ``inputs`` and ``outputs`` are numbers of streams."""
+    """One layer of the expanded network; ``inputs`` and ``outputs`` are stream numbers."""
 
     name: str
     arguments: Arguments
@@ -28,9 +28,9 @@ class Layer(NamedTuple):
 class Component(NamedTuple):
     """A checked feed-forward network.
 
-    ``streams`` are the types of all streams by their number: first those of the input ports, in the order of the
-    ports, then what each layer gives. ``outputs_of`` are the numbers of the streams that the output ports take, and
-    ``parameters`` the component's own, with the values they have here.
+    ``streams`` are the types of all streams by number: first those of the input ports, in the order of the ports, then
+    the outputs of each layer. ``outputs_of`` are the numbers of the streams that lead to the output ports, and
+    ``parameters`` the component's own parameters with their values here.
     """
 
     path: str
@@ -50,24 +50,24 @@ class Component(NamedTuple):
 
     @property
     def input_types(self) -> Tuple[StreamType, ...]:
-        """What the input ports take, an array's elements one by one."""
+        """The types of the input ports; a port array has one for each element."""
         return tuple(port.type for port in self.inputs for _ in port.elements)
 
     @property
     def output_types(self) -> Tuple[StreamType, ...]:
-        """What the output ports give, an array's elements one by one."""
+        """The types of the output ports; a port array has one for each element."""
         return tuple(port.type for port in self.outputs for _ in port.elements)
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers training learns."""
+        """The number of values that training learns."""
         return sum(layer.parameter_count for layer in self.layers)
 
     def without_quantizer(self) -> Tuple["Component", Layer]:
         """Return an encoder up to its quantizer, and the quantizer.
 
-        Raises VQVAEError unless the component has one input and one output port, and a single VectorQuantize, which
-        is its last layer.
+        Raises VQVAEError unless the component has one input and one output port, and its only VectorQuantize is its
+        last layer.
         """
         quantizers = [layer for layer in self.layers if layer.name == "VectorQuantize"]
         if len(quantizers) != 1 or len(self.input_types) != 1 or self.outputs_of != quantizers[0].outputs:
@@ -79,7 +79,7 @@ class Component(NamedTuple):
         return self._replace(layers=layers, outputs_of=quantizers[0].inputs), quantizers[0]
 
     def describe(self) -> str:
-        """Return the ports and layers as lines, with shapes and parameter counts, and the sum of these."""
+        """Return the ports and layers as lines, with shapes and parameter counts, and the sum of these counts."""
         rows = [("in", port.describe(), "", "") for port in self.inputs]
         numbers = dict(enumerate(name for port in self.inputs for name in port.elements))
         before: Tuple[int, ...] = tuple(range(len(self.input_types)))
@@ -109,13 +109,13 @@ def read(path: Union[str, Path], **parameters: Value) -> Component:
 def parse(text: str, name: str, **parameters: Value) -> Component:
     """Return the component that EMADL text describes; ``name`` stands for the text in errors.
 
-    ``parameters`` give values to the component's own parameters, in place of their defaults.
+    ``parameters`` set the component's own parameters, in place of their defaults.
 
     Raises
     ------
     VQVAEError
-        Beginning with ``NAME:LINE:COLUMN:``, for text that is no EMADL, for what is not supported, for names and
-        arguments that do not exist, and for shapes and types that do not fit.
+        With a message that begins with ``NAME:LINE:COLUMN:``, for text that is not EMADL, for unsupported features, for
+        unknown names and arguments, and for shapes and types that do not fit.
     """
     source = Source(name, text, "component")
     package, title, parameter_list, *rest = source.tree.children
@@ -140,7 +140,7 @@ def parse(text: str, name: str, **parameters: Value) -> Component:
 
 
 def _used(calls: List[Call], outputs: Streams) -> List[Call]:
-    """Return the layers that lead to an output: what a branch makes and ``[i]`` leaves could not be trained."""
+    """Return the layers that lead to an output: branches that ``[i]`` leaves out could not be trained."""
     wanted, used = set(outputs), []
     for call in reversed(calls):
         if wanted.intersection(call.outputs):

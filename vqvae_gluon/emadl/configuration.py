@@ -1,7 +1,7 @@
-"""A ``.conf``: how EMADL trains a network, as settings of a recipe.
+"""A ``.conf`` file: how EMADL trains a network, as settings of a recipe.
 
-Source: ConfLang's grammar and the schemas of MontiAnna's trainers; the settings that a VQ-VAE of the generator has but
-its text does not give (initializer, learning rate schedule, what moves the codebook) are the generator's own.
+Source: ConfLang's grammar and the schemas of MontiAnna's trainers. The settings that the generator uses for a VQ-VAE
+but its text does not give (initializer, learning rate schedule, codebook update) are the generator's own.
 """
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
@@ -14,10 +14,10 @@ Setting = Union[bool, float, int, str]
 
 
 class Configuration(NamedTuple):
-    """What a configuration says.
+    """The content of a configuration.
 
-    ``encoder`` is the full name of the component that makes the codes, ``context`` 'cpu' or 'gpu', ``settings`` are
-    those of a :class:`~vqvae_gluon.recipes.autoencoder.Recipe`, and ``notes`` name the keys that mean nothing here,
+    ``encoder`` is the full name of the component that makes the codes, ``context`` is 'cpu' or 'gpu', ``settings`` are
+    those of a :class:`~vqvae_gluon.recipes.autoencoder.Recipe`, and ``notes`` name the keys that have no effect here,
     with the reason.
     """
 
@@ -29,7 +29,7 @@ class Configuration(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """What a key must be, and what becomes of its value: settings, or the reason why it means nothing here."""
+    """The values that a key accepts, and the settings they give or the reason why the key has no effect here."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -72,13 +72,13 @@ _KEYS: Dict[str, _Key] = {
     "eval_metric": _ignored("every epoch is measured by its squared error, perplexity and codes used"),
     "eval_train": _ignored("the training split is measured in every epoch", _FLAG, _is_flag),
 }
-_OPTIMIZERS = {"adam": 0.001, "sgd": 0.01}  # and their learning rates where the text gives none
+_OPTIMIZERS = {"adam": 0.001, "sgd": 0.01}  # and their learning rates if the text gives none
 _OPTIMIZER_KEYS: Dict[str, _Key] = {
     "learning_rate": _setting("learning_rate", "a number of at least 0", lambda value: is_number(value) and value >= 0),
     "weight_decay": _Key("0: it is not supported", lambda value: is_number(value) and value == 0),
     "learning_rate_policy": _Key("fixed: no other is supported", lambda value: value == "fixed"),
 }
-#: What EMADL's trainer takes where the text is silent, and what its generator always does.
+#: The defaults of EMADL's trainer, and what its generator always does.
 _DEFAULTS: Dict[str, Any] = {
     "num_epoch": 10,
     "batch_size": 64,
@@ -94,10 +94,10 @@ _DEFAULTS: Dict[str, Any] = {
 
 
 def parse_configuration(text: str, name: str) -> Configuration:
-    """Return what the text of a ``.conf`` says; ``name`` stands for it in errors.
+    """Return the configuration in the text of a ``.conf``; ``name`` stands for it in errors.
 
-    Raises VQVAEError, beginning with ``NAME:LINE:COLUMN:``, for text that is no configuration, for an unknown key, and
-    for a value that cannot be or is not supported.
+    Raises VQVAEError, with a message that begins with ``NAME:LINE:COLUMN:``, for text that is not a configuration, for
+    an unknown or missing key, and for an invalid or unsupported value.
     """
     source = Source(name, text, "configuration")
     title, *entries = source.tree.children
@@ -148,7 +148,7 @@ def _check(source: Source, key: Token, value: Setting, node: Node, rule: _Key) -
 
 
 def _read_entries(source: Source, entries: List[Tree]) -> List[Tuple[Token, Setting, Node, Optional[Tree]]]:
-    """Return key, value, the value's place and the settings in braces after it, for each entry; none may come twice."""
+    """Return for each entry its key, its value, the value's node and the block after it; keys must not repeat."""
     found: List[Tuple[Token, Setting, Node, Optional[Tree]]] = []
     keys = set()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The values of expressions and of argument sequences."""
+"""Evaluate expressions and argument sequences."""
 import operator
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple, Union
 
@@ -42,7 +42,7 @@ def show(value: Value) -> str:
 
 
 def is_number(value: Value) -> bool:
-    """Tell whether a value is a number; true and false are none."""
+    """Return whether a value is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -56,7 +56,7 @@ def evaluate(source: Source, node: Node, names: Mapping[str, Value]) -> Value:
 
 
 def evaluate_sequence(source: Source, node: Tree, names: Mapping[str, Value], longest: int) -> Sequence:
-    """Return the values of [1->2|3], or of a range [1->..->4], closed and counted up by one.
+    """Return the values of a sequence such as [1->2|3], or of a closed range such as [1->..->4], in steps of one.
 
     Raises VQVAEError for a range of more than ``longest`` values.
     """
@@ -150,10 +150,10 @@ class _Evaluation:
 def widen(
     source: Source, node: Node, sequences: Mapping[str, Sequence], most: int
 ) -> List[List[Dict[str, Value]]]:
-    """Return the values of several sequences at each place: parallel branches of places in series, ``most`` in all.
+    """Return the values of several sequences at each place: parallel branches of places in series, at most ``most``.
 
-    A sequence of one branch is repeated for all branches of another, one without series for all places of a series.
-    Raises VQVAEError where that does not make them alike.
+    A sequence with one branch is repeated for all branches of another, and a single value for all places of a series.
+    Raises VQVAEError if the sequences still differ in shape, or for more than ``most`` places.
     """
     width = max(len(sequence.branches) for sequence in sequences.values())
     wide = {}
@@ -165,7 +165,7 @@ def widen(
     serial = {name: tuple(map(len, branches)) for name, branches in wide.items()}
     longest = max(serial.values(), key=lambda lengths: (max(lengths), lengths))
     for name, lengths in serial.items():
-        # Only what has no series of its own may be stretched, and nothing cannot be stretched to something.
+        # Only a single value may be stretched to a series, and an empty branch cannot be stretched.
         stretched = tuple(own if other == 0 or own != 1 else other for own, other in zip(lengths, longest))
         if (max(lengths) > 1 and lengths != longest) or stretched != longest:
             raise source.fault(node, f"the sequence of {name} cannot be widened to the length of another")

@@ -1,6 +1,6 @@
-"""The predefined layers: their arguments, and what they make of a stream's type.
+"""The predefined layers: their arguments, and the stream types that they produce.
 
-Source: CNNArchLang's reference. Axis 0 are the channels; the batch is no axis of the language.
+Source: CNNArchLang's reference. Axis 0 is the channel axis; the language has no batch axis.
 """
 import math
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -10,14 +10,14 @@ from .expressions import Value, is_number, show
 from .padding import pad
 
 Shape = Tuple[int, ...]
-#: By name; of the types that the layer's arguments expect.
+#: Values by argument name, of the types that the layer's arguments expect.
 Arguments = Dict[str, Any]
 
-#: Element types, each a part of the next.
+#: Element types, each a subset of the next.
 DOMAINS = ("B", "N", "Z", "Q")
-#: How many numbers a stream may hold for one input: MXNet counts with 32 bits.
+#: The largest number of values in a stream for one input: MXNet counts with 32 bits.
 MOST_NUMBERS = 2**31 - 1
-#: How many layers, branches and streams the elements of a network may come to.
+#: The largest number of elements in a network: layers, branches and streams.
 MOST_ELEMENTS = 10_000
 
 
@@ -32,7 +32,7 @@ class StreamType(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """What an argument must be, in words and as a test, and its default (None: it must be given)."""
+    """The values that an argument accepts, in words and as a test, and its default (None: it is required)."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -42,8 +42,8 @@ class Argument(NamedTuple):
 class LayerKind(NamedTuple):
     """One predefined layer.
 
-    ``infer`` takes the types of the incoming streams and the arguments to the types of the outgoing ones, and raises
-    VQVAEError with what is impossible. ``count`` gives the numbers that training learns.
+    ``infer`` maps the types of the incoming streams and the arguments to the types of the outgoing streams, and raises
+    VQVAEError if they do not fit. ``count`` returns the number of values that training learns.
     """
 
     arguments: Dict[str, Argument]
@@ -91,7 +91,7 @@ def _axis(least: int, default: int) -> Argument:
     return Argument(f"a whole number from {least} to 2", lambda value: _is_whole(value, least) and value <= 2, default)
 
 
-# MXNet divides by the share that is left: where that is nothing, it gives NaN.
+# MXNet divides by the share that is kept: if nothing is kept, it gives NaN.
 _PROBABILITY = Argument("a number of at least 0 and below 1", lambda value: is_number(value) and 0 <= value < 1, 0.5)
 _PADDING = _word("same", "valid", "no_loss", default="same")
 
@@ -283,5 +283,5 @@ _FOREIGN_KINDS = {
         *("ImgResize", "Crop"),
     ),
 }
-#: Layers of the language that are refused, and what they are.
+#: Layers of the language that are not supported, and what they are.
 FOREIGN_LAYERS = {name: kind for kind, names in _FOREIGN_KINDS.items() for name in names}

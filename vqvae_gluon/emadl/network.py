@@ -1,4 +1,4 @@
-"""The network of a component, expanded: every layer of its own put in place, every repetition written out."""
+"""The expanded network of a component: its own layers are put in place, and repetitions written out."""
 import math
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
@@ -10,15 +10,15 @@ from .layers import DOMAINS, FOREIGN_LAYERS, LAYERS, MOST_ELEMENTS, MOST_NUMBERS
 from .ports import Port, shapes_agree
 from .syntax import Node, Source, position, suggestion
 
-_DEEPEST = 50  # layers of one's own within each other
+_DEEPEST = 50  # nested layers of the component's own
 
-#: The streams that flow from one element to the next, by their numbers.
+#: The streams that flow from one element to the next, by number.
 Streams = Tuple[int, ...]
 Values = Mapping[str, Value]
 
 
 class Call(NamedTuple):
-    """One predefined layer in its place."""
+    """One predefined layer in the expanded network."""
 
     name: str
     arguments: Arguments
@@ -27,7 +27,7 @@ class Call(NamedTuple):
 
 
 class NetworkReader:
-    """Walks the streams of a component once and writes down ``calls``, ``streams`` and ``outputs_of``."""
+    """Walks the streams of a component once and records ``calls``, ``streams`` and ``outputs_of``."""
 
     def __init__(self, source: Source, values: Values, inputs: Tuple[Port, ...], outputs: Tuple[Port, ...]) -> None:
         self._source, self._values = source, values
@@ -45,11 +45,11 @@ class NetworkReader:
 
     @property
     def outputs_of(self) -> Streams:
-        """The numbers of the streams that the output ports take."""
+        """The numbers of the streams that lead to the output ports."""
         return tuple(stream for sinks in self._sinks.values() for stream in sinks if stream is not None)
 
     def read(self, implementation: Tree) -> None:
-        """Read the network; raise VQVAEError for what is wrong with it."""
+        """Read the network; raise VQVAEError if something is wrong with it."""
         nodes = [node for node in implementation.children if isinstance(node, Tree)]
         for node in (node for node in nodes if node.data == "definition"):
             self._define(node)
@@ -235,7 +235,7 @@ class NetworkReader:
     def _one_call(self, node: Tree, arguments: Dict[str, Value], streams: Streams) -> Streams:
         if self._is_removed(node, arguments):
             return streams
-        for key in ("->", "|"):  # which of the copies this is
+        for key in ("->", "|"):  # the number of this copy
             arguments.pop(key, None)
         name = str(node.children[0])
         if name in self._definitions:

@@ -1,4 +1,4 @@
-"""The zeros that convolutions and poolings add around an image.
+"""The zeros that convolution and pooling layers add around an image.
 
 Source: CNNArchLang's reference.
 """
@@ -8,7 +8,7 @@ from ..errors import VQVAEError
 
 
 class Padding(NamedTuple):
-    """Zeros added before and after one axis, and the size that comes out."""
+    """The zeros added before and after one axis, and the resulting size."""
 
     before: int
     after: int
@@ -18,8 +18,8 @@ class Padding(NamedTuple):
 def pad(kind: str, size: int, kernel: int, stride: int) -> Padding:
     """Return EMADL's padding of one axis for a convolution or a pooling.
 
-    'same' gives ceil(size / stride), 'valid' pads nothing, 'no_loss' the least that leaves no input unused. What
-    cannot be halved goes before. Raises VQVAEError where the kernel does not fit.
+    'same' gives an output of ceil(size / stride), 'valid' pads nothing, and 'no_loss' pads the least that leaves no
+    input unused. An odd zero goes before. Raises VQVAEError if the kernel does not fit.
     """
     if kind == "valid" and kernel > size:
         raise VQVAEError(f"a kernel of {kernel} does not fit into {size} without padding")

@@ -1,4 +1,4 @@
-"""What stands between a component's name and its network: parameters, and ports with their types."""
+"""The part of a component between its name and its network: parameters, and ports with their types."""
 import math
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -13,7 +13,7 @@ _NAMES = {"B": "a truth value", "N": "a natural number", "Z": "a whole number", 
 
 
 class ElementType(NamedTuple):
-    """Q, Z, N or B, and the closed range of its values."""
+    """An element type, Q, Z, N or B, and the closed range of its values."""
 
     domain: str
     low: float = -math.inf
@@ -25,7 +25,7 @@ class ElementType(NamedTuple):
         return f"{self.domain}({_bound(self.low)}:{_bound(self.high)})"
 
     def admits(self, value: Any) -> bool:
-        """Tell whether a value is of this type."""
+        """Return whether a value is of this type."""
         if self.domain == "B" or isinstance(value, bool):
             return self.domain == "B" and isinstance(value, bool)
         fits = is_number(value) and self.low <= value <= self.high
@@ -33,7 +33,7 @@ class ElementType(NamedTuple):
 
 
 class Port(NamedTuple):
-    """One port: ``type`` of what flows through, or, where it is an array of ``length``, through each element."""
+    """One port; ``type`` is that of its stream or, in an array of ``length`` elements, of each element's stream."""
 
     direction: str
     name: str
@@ -56,9 +56,9 @@ class Port(NamedTuple):
 def read_parameters(
     source: Source, title: Token, declared: Optional[Tree], given: Mapping[str, Value]
 ) -> Dict[str, Value]:
-    """Return the values of a component's parameters: those given, else their defaults.
+    """Return the values of a component's parameters: those given, otherwise their defaults.
 
-    Raises VQVAEError for one that does not exist, has no value, or a value that its type does not admit.
+    Raises VQVAEError for a parameter that does not exist, has no value, or has a value that its type does not admit.
     """
     values: Dict[str, Value] = {}
     for node in declared.children if declared else ():
@@ -147,7 +147,7 @@ def _bound(value: float) -> str:
 
 
 def shapes_agree(first: Tuple[int, ...], second: Tuple[int, ...]) -> bool:
-    """Tell whether two shapes are one to EMADL, which takes (10,) and (10, 1, 1) for the same."""
+    """Return whether two shapes are the same to EMADL, as (10,) and (10, 1, 1) are."""
 
     def full(shape: Tuple[int, ...]) -> Tuple[int, ...]:
         return (*shape, 1, 1, 1)[: max(3, len(shape))]

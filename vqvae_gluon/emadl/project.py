@@ -12,13 +12,13 @@ from .syntax import read_text
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _TRAINS_VAE = re.compile(r'\blearning_method\s*:\s*"?vae\b')
-_MOST_FILES = 1000  # a project has a dozen; a folder with more is a mistake
+_MOST_FILES = 1000  # a project has about a dozen; a folder with more than this is a mistake
 
 Sides = Tuple[int, int, int]
 
 
 class Geometry(NamedTuple):
-    """What an autoencoder takes and makes: ``image`` (channels, height, width), ``encoding`` (D, h, w), and K codes."""
+    """The sizes of an autoencoder: ``image`` (channels, height, width), ``encoding`` (D, h, w), and K codes."""
 
     image: Sides
     encoding: Sides
@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
 
 
 class Project(NamedTuple):
-    """Encoder and decoder, checked to fit, their ``texts`` and what the ``configuration`` says."""
+    """An encoder and a decoder that fit each other, the texts of the project, and its ``configuration``."""
 
     encoder: Component
     decoder: Component
@@ -41,7 +41,7 @@ class Project(NamedTuple):
 
     @property
     def geometry(self) -> Geometry:
-        """What the encoder takes and makes."""
+        """The sizes of the encoder's input and output, and of its codebook."""
         _, quantizer = self.encoder.without_quantizer()
         image, encoding = self.encoder.input_types[0].shape, self.encoder.output_types[0].shape
         return Geometry(cast(Sides, image), cast(Sides, encoding), quantizer.arguments["num_embeddings"])
@@ -53,10 +53,10 @@ class Project(NamedTuple):
 
 
 def read_project(folder: Union[str, Path], **wanted: int) -> Project:
-    """Read the project in a folder or below: a ``.conf`` with ``learning_method: vae`` and the components it joins.
+    """Read the project in or below a folder: a ``.conf`` with ``learning_method: vae`` and the components it joins.
 
-    The configuration has the name of the decoder's component and names the encoder's; of other files none but the
-    ``.conf`` are looked at. ``wanted``: see :func:`parse_project`.
+    The configuration has the name of the decoder's component and names the encoder's. Apart from these files, only
+    other ``.conf`` files are read. ``wanted``: see :func:`parse_project`.
 
     Raises VQVAEError for a folder without such files, or with several, and for text that :func:`parse` or
     :func:`parse_configuration` refuses.
@@ -67,7 +67,7 @@ def read_project(folder: Union[str, Path], **wanted: int) -> Project:
 
 
 def _find_files(folder: Path) -> Tuple[Path, Path, Path]:
-    """Return the encoder's, the decoder's and the configuration's file."""
+    """Return the files of the encoder, the decoder and the configuration."""
     if not folder.is_dir():
         raise VQVAEError(f"{folder}: is no folder; give the one with the project's .emadl and .conf files")
     paths = sorted(path for path in folder.rglob("*") if path.suffix in (".emadl", ".conf") and path.is_file())
@@ -90,8 +90,9 @@ def _find_files(folder: Path) -> Tuple[Path, Path, Path]:
 def parse_project(texts: Texts, places: Optional[Mapping[str, str]] = None, **wanted: int) -> Project:
     """Return the project that three texts describe; ``places`` are the names of the texts in errors.
 
-    ``wanted`` may name the sizes of :meth:`Geometry.settings`: where the texts by themselves have others, the
-    components' parameters of these names are set. Raises VQVAEError as :func:`read_project`, and if that does not help.
+    ``wanted`` may give the sizes of :meth:`Geometry.settings`: where those of the texts differ, the components'
+    parameters of these names are set. Raises VQVAEError like :func:`read_project`, and if this does not give the wanted
+    sizes.
     """
     places = {**{name: name for name in texts}, **(places or {})}
     configurations = [name for name in texts if name.endswith(".conf")]

@@ -1,4 +1,4 @@
-"""From text to a syntax tree, and from a fault to one line that says where it is."""
+"""Turn text into a syntax tree, and a fault into one line that says where it is."""
 import difflib
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +11,11 @@ from ..files import read_bytes
 
 Node = Union[Tree, Token]
 
-_LONGEST = 1 << 14  # letters; a component is a page or two, and these take a second at the most
+_LONGEST = 1 << 14  # letters; a component is a page or two, and this many take at most a second
 _LONGEST_MESSAGE = 500
-_LARGEST = 2**53  # whole numbers up to it are exact as a float, too
-_DEEPEST = 100  # parentheses and operators within each other
-#: What the grammar has no place for, and what it is.
+_LARGEST = 2**53  # whole numbers up to this are exact as floats, too
+_DEEPEST = 100  # nested parentheses and operators
+#: Words of the language that are not supported, and what they do.
 _FOREIGN_WORDS = {
     "timed": "'timed' unrolls a recurrent network",
     "layer": "'layer' declares a layer instance",
@@ -43,11 +43,11 @@ class Source:
         self._check_depth()
 
     def fault(self, node: Optional[Node], message: str) -> VQVAEError:
-        """Return the error for what stands at a node."""
+        """Return the error for the text at a node."""
         return self._error(*position(node), message)
 
     def _error(self, line: int, column: int, message: str) -> VQVAEError:
-        # What stands in the text may break the line or steer a terminal.
+        # Characters of the text might break the line or control a terminal.
         shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
         if len(shown) > _LONGEST_MESSAGE:
             shown = f"{shown[:_LONGEST_MESSAGE]}..."
@@ -59,7 +59,7 @@ class Source:
         return self.checked(token, value)
 
     def checked(self, node: Node, value: Union[int, float]) -> Union[int, float]:
-        """Return a number that a node stands for; raise VQVAEError for one beyond 2^53."""
+        """Return ``value``, the number at a node; raise VQVAEError if it is beyond 2^53."""
         if not abs(value) <= _LARGEST:
             raise self.fault(node, f"a number was given beyond {_LARGEST}")
         return value
@@ -78,7 +78,7 @@ class Source:
             words.append((str(error.token), line, column))
         else:
             found, expected = "end of the text", error.accepts or error.expected
-            # What stands for the end has the place of the last word.
+            # The token of the end has the position of the last word.
             line, column = error.token.end_line or 1, error.token.end_column or 1
         for word, its_line, its_column in words:
             if word in _FOREIGN_WORDS:
@@ -96,12 +96,12 @@ class Source:
 
 
 def read_text(path: Union[str, Path]) -> str:
-    """Return a file's text, without the mark that some editors put before it; raise VQVAEError if it cannot be read."""
+    """Return a file's text without a byte order mark; raise VQVAEError if it cannot be read."""
     return read_bytes(path).decode("utf-8-sig", "replace")
 
 
 def position(node: Optional[Node]) -> Tuple[int, int]:
-    """Return the line and the column of a token or of a tree's first token, from 1."""
+    """Return the line and column, from 1, of a token or of a tree's first token."""
     if isinstance(node, Token):
         return node.line, node.column
     if node is not None and getattr(node.meta, "line", None):

@@ -4,9 +4,9 @@ Usage: python -m vqvae_gluon.launch.heart SHARES COMMAND...
 
 The command replaces this process and keeps its id. A child of it, the heart, writes a NUL to standard error twice a
 second, unless the command's process is stopped. The command gets 1/SHARES of this machine's cores as threads unless
-OMP_NUM_THREADS is set. The heart answers a byte on standard input by sending SIGTERM to the command. When standard input ends, because the
-launcher has ended or is gone, or when the command ends, the heart kills the whole process group, including children of
-the command.
+OMP_NUM_THREADS is set. The heart sends the command SIGTERM for each byte on standard input. When standard input ends,
+because the launcher has ended or is gone, or when the command ends, the heart kills the whole process group, including
+children of the command.
 """
 import contextlib
 import os
