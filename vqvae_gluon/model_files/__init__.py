@@ -1,1 +1,1 @@
-"""Exported files: where they lie, whether they are whole and belong together, how they are loaded and run."""
+"""Exported files: where they are, whether they are intact and belong together, and how they are loaded and run."""

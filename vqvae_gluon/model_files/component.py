@@ -1,4 +1,4 @@
-"""An exported network, whole: a graph and the parameters that belong to it."""
+"""An exported network: a graph and the parameters that belong to it."""
 import hashlib
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -14,19 +14,19 @@ from .parameters import Parameters, parse_arrays
 
 CODEBOOK = "vectorquantize0_embeddings"
 
-#: From the names of a graph's inputs to their shapes: 0 stands for any batch size, nothing for any other side.
+#: The shapes of a graph's inputs by name: 0 stands for any batch size, None for any other side.
 Inputs = Dict[str, Tuple[Optional[int], ...]]
 
 
 def image_input(_: mx.sym.Symbol) -> Inputs:
-    """Return the inputs of an encoder, a decoder or a classifier."""
+    """Return the input of an encoder, a decoder or a classifier."""
     return {"data": (0, None, None, None)}
 
 
 class Component(NamedTuple):
     """One exported network, checked: its files, graph, ``arg:``/``aux:`` parameters and the shapes of its inputs.
 
-    Where any number of examples may enter, the shape is that of one.
+    An input that takes any batch size has the shape of a batch of one.
     """
 
     symbol_file: Path
@@ -37,31 +37,31 @@ class Component(NamedTuple):
 
     @property
     def arrays(self) -> Parameters:
-        """The parameters by the names that the graph gives them."""
+        """The parameters, by their names in the graph."""
         return {name.partition(":")[2]: array for name, array in self.parameters.items()}
 
     @property
     def weights(self) -> Dict[str, np.ndarray]:
-        """The parameters that were trained, by name: those of ``arrays`` that export did not compute of others."""
+        """The trained parameters, by name: those of ``arrays`` that export did not compute from others."""
         about = self.symbol.attr_dict()
         return {name: array.asnumpy() for name, array in self.arrays.items() if "__lr_mult__" in about.get(name, {})}
 
     @property
     def codebook(self) -> np.ndarray:
-        """The codebook of an encoder, (K, D) float32; raises VQVAEError where there is none."""
+        """The codebook of an encoder, (K, D) float32; raises VQVAEError if there is none."""
         if f"arg:{CODEBOOK}" not in self.parameters:
             raise VQVAEError(f"{self.parameter_file}: holds no codebook {CODEBOOK}")
         return self.parameters[f"arg:{CODEBOOK}"].asnumpy()
 
     @property
     def input_shape(self) -> Tuple[int, ...]:
-        """The shape of ``data`` without the batch."""
+        """The shape of ``data`` without the batch axis."""
         return self.inputs["data"][1:]
 
     def output_shape(self, head: str) -> Tuple[int, ...]:
-        """Return the shape of a head for one input, without the batch.
+        """Return the shape of a head for one input, without the batch axis.
 
-        Raises VQVAEError if there is no such head, or none of float32 for each input.
+        Raises VQVAEError if there is no such head, or if it does not give one float32 result for each input.
         """
         try:
             output = self.symbol.get_internals()[f"{head}_output"]
@@ -84,8 +84,8 @@ class Component(NamedTuple):
     def network(self, ctx: mx.Context, head: Optional[str] = None) -> gluon.SymbolBlock:
         """Return the network, ready to run on a device for any batch size.
 
-        ``head`` names the only output that is wanted; the operators for the others are left out. The inputs come in the
-        order of ``inputs``.
+        ``head`` selects a single output; operators that only the others need are left out. The inputs come in the order
+        of ``inputs``.
         """
         outputs = self.symbol.get_internals()[f"{head}_output"] if head else self.symbol
         block = gluon.SymbolBlock(outputs, [mx.sym.var(name, dtype="float32") for name in self.inputs])
@@ -97,13 +97,13 @@ class Component(NamedTuple):
 def load_component(
     symbol_file: Path, parameter_file: Path, manifest: Path, inputs: Callable[[mx.sym.Symbol], Inputs] = image_input
 ) -> Component:
-    """Read and check one exported network, whose ``inputs`` a function of its graph tells.
+    """Read and check one exported network; ``inputs`` returns the inputs that its graph must have.
 
     Raises
     ------
     VQVAEError
-        If a file is missing, damaged or not the one the manifest (where there is one) names, or if
-        graph and parameters do not belong together.
+        If a file is missing, damaged or not the one that the manifest (if there is one) names, or if graph and
+        parameters do not belong together.
     """
     digests = _read_digests(manifest)
     contents = [_read_checked(file, manifest, digests) for file in (symbol_file, parameter_file)]
@@ -116,7 +116,7 @@ def load_component(
 
 
 def _read_digests(manifest: Path) -> Dict[str, str]:
-    """Return the SHA-256 of each file that a manifest names, or nothing if there is no manifest."""
+    """Return the SHA-256 of each file that a manifest names; empty if there is no manifest."""
     if not manifest.exists():
         return {}
     digests = parse_json(manifest, read_bytes(manifest))
@@ -127,7 +127,7 @@ def _read_digests(manifest: Path) -> Dict[str, str]:
 
 
 def _read_checked(path: Path, manifest: Path, digests: Dict[str, str]) -> bytes:
-    """Return the content of a file that the manifest does not contradict, for nothing else may be parsed."""
+    """Return the content of a file; raise VQVAEError, before it is parsed, if the manifest names another one."""
     content = read_bytes(path)
     name = path.relative_to(manifest.parent).as_posix()
     if name in digests and hashlib.sha256(content).hexdigest() != digests[name]:
@@ -156,5 +156,5 @@ def _check_parameters(component: Component) -> None:
 
 
 def codebook_digest(codebook: np.ndarray) -> str:
-    """Return the SHA-256 of a codebook (K, D) float32: what codes must share with the model that decodes them."""
+    """Return the SHA-256 of a codebook (K, D) float32, which codes share with the model that decodes them."""
     return hashlib.sha256(np.ascontiguousarray(codebook).tobytes()).hexdigest()

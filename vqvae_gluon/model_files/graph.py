@@ -1,4 +1,4 @@
-"""The graph of a ``-symbol.json`` file: read without running what it asks for, and what it takes and gives."""
+"""The graph of a ``-symbol.json`` file, read without running any code, and the shapes and types of its ports."""
 import contextlib
 import re
 from itertools import chain
@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import VQVAEError
 from ..files import parse_json
 
-#: Operators that call functions of the program, _Native and _NDArray at an address that the graph gives.
+#: Operators that call functions of the program; _Native and _NDArray do so at an address that the graph gives.
 _FOREIGN_OPERATORS = (
     *("Custom", "_npi_Custom", "_CustomFunction", "_NDArray", "_Native", "_CachedOp", "_CachedOpThreadSafe"),
     *("_backward_Custom", "_backward_CustomFunction", "_backward__NDArray", "_backward__Native", "_backward_CachedOp"),
@@ -21,7 +21,7 @@ _FOREIGN_OPERATORS = (
 def parse_symbol(path: Path, content: bytes) -> mx.sym.Symbol:
     """Return the graph in the ``content`` of a file; raise VQVAEError if it is damaged or could run code."""
     for name in _FOREIGN_OPERATORS:
-        # MXNet's reader knows no \u escapes, so that a name stands in the text as it is.
+        # MXNet's reader does not know \u escapes, so a name stands in the text as it is.
         if f'"{name}"'.encode() in content:
             raise VQVAEError(f"{path}: asks for the operator {name}, which could run code; it is refused")
     try:
@@ -34,7 +34,7 @@ def parse_symbol(path: Path, content: bytes) -> mx.sym.Symbol:
 
 
 def _is_graph(tree: Any) -> bool:
-    """Return whether nodes of a graph take what earlier ones give: MXNet reads past its memory otherwise."""
+    """Return whether each node takes outputs of earlier nodes only: otherwise MXNet reads out of bounds."""
 
     def is_entry(entry: Any, count: int) -> bool:
         source, index = entry[:2]
@@ -54,7 +54,7 @@ def _is_graph(tree: Any) -> bool:
 
 
 def declared_shape(path: Path, symbol: mx.sym.Symbol, name: str, pattern: Tuple[Optional[int], ...]) -> Tuple[int, ...]:
-    """Return the shape that a graph gives for an input, 1 standing for any batch size."""
+    """Return the shape that a graph declares for an input, with 1 for any batch size."""
     if name not in symbol.list_arguments():
         raise VQVAEError(f"{path}: has no input named {name}")
     text = symbol.attr_dict().get(name, {}).get("__shape__", "")
@@ -71,7 +71,7 @@ def infer_shapes(
     """Return the shapes of a graph's arguments, outputs and auxiliary states."""
     known = symbol.list_arguments()
     try:
-        with contextlib.redirect_stdout(None):  # where MXNet prints what it was given
+        with contextlib.redirect_stdout(None):  # MXNet prints its arguments there
             shapes = symbol.infer_shape(**{name: shape for name, shape in inputs.items() if name in known})
     except mx.MXNetError:
         shapes = (None,)
@@ -81,7 +81,7 @@ def infer_shapes(
 
 
 def infer_type(output: mx.sym.Symbol) -> Optional[type]:
-    """Return the type of a graph's only output for float32 inputs, or nothing if it does not take these."""
+    """Return the type of a graph's only output for float32 inputs, or None if it does not take them."""
     try:
         types = output.infer_type(**dict.fromkeys(output.list_arguments(), np.float32))[1]
     except mx.MXNetError:

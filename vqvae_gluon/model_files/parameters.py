@@ -1,4 +1,4 @@
-"""The arrays of a ``.params`` file, read without believing it."""
+"""The arrays of a ``.params`` file, read without trusting the sizes in it."""
 import math
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import VQVAEError
 from ..files import read_bytes
 
-_LIST, _ARRAYS = 0x112, (0xF993FAC9, 0xF993FACA)  # what a .params file and its arrays start with
+_LIST, _ARRAYS = 0x112, (0xF993FAC9, 0xF993FACA)  # the first numbers of a .params file and of its arrays
 
 #: Arrays by name.
 Parameters = Dict[str, mx.nd.NDArray]
@@ -30,9 +30,9 @@ def parse_arrays(path: Path, content: bytes) -> Parameters:
 
 
 def _unpack(content: bytes) -> Iterator[Tuple[str, np.ndarray]]:
-    """Yield the named float32 arrays of a ``.params`` file; raise ValueError or struct.error if it is no such file.
+    """Yield the named float32 arrays of a ``.params`` file; raise ValueError or struct.error if it is not such a file.
 
-    MXNet's own reader believes the sizes in the file: a small one may take all memory. Source: MXNet 1.9.1,
+    MXNet's own reader trusts the sizes in the file, so that a small file can take all memory. Source: MXNet 1.9.1,
     NDArray::Save, versions 2 and 3.
     """
     place = 0
