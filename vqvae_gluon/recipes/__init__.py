@@ -1,1 +1,1 @@
-"""Every setting of a training, typed and checked: what a command, a checkpoint and an exported model are told of it."""
+"""Every setting of a training, typed and checked, as commands, checkpoints and exported models know it."""

@@ -27,15 +27,15 @@ CHOICES = {
     "classes": ("auto", "none", "folders"),
     "training_metrics": ("running", "prediction"),
 }
-_LEARNING_RATE = 2e-3  # of models that are not named here
+_LEARNING_RATE = 2e-3  # of models that are not listed below
 _LEARNING_RATES = {"vqvae_emadl": 4e-3}
 _POSITIVE = ("num_embeddings", "embedding_dim", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
 _WIDTHS = ("width", "reduced_width", "decoder_width", "num_embeddings", "embedding_dim")
-_WIDEST = 1 << 16  # MXNet's counts end at 32 bits, memory long before
-#: What the recipes of version 0.1 meant, and EMADL means.
+_WIDEST = 1 << 16  # MXNet counts with 32 bits, and memory runs out long before
+#: The settings that recipes of version 0.1 and EMADL imply.
 _EARLIER = {"reduction": "sum", "dead_share": 0.0, "warm_up": 0.0, "clip": 0.0}
 _OPTIONAL = ("width", "blocks", "reduced_width", "stride", "decoder", "decoder_width", "emadl")
-# Left out of the JSON text where nothing was asked for: recipes of earlier versions lack them.
+# Left out of the JSON text if they have their defaults: recipes of earlier versions lack them.
 _LATER = ("stride", "init_from", "freeze_codebook", "background", "classes", "emadl")
 
 
@@ -125,9 +125,9 @@ class Recipe(Settings):
 
     @classmethod
     def from_dict(cls, settings: Dict[str, Any]) -> "Recipe":
-        """Build from a dictionary; a misspelt setting is refused by name.
+        """Build from a dictionary; raise VQVAEError, naming it, for an unknown setting.
 
-        A recipe with a ``beta`` and no ``reduction`` is one of version 0.1, which summed the errors of an image.
+        A recipe with a ``beta`` but no ``reduction`` is from version 0.1, which summed the errors of an image.
         """
         if isinstance(settings, dict) and "beta" in settings and "reduction" not in settings:
             settings = {**_EARLIER, **settings}
@@ -135,18 +135,18 @@ class Recipe(Settings):
 
     @property
     def highest_learning_rate(self) -> float:
-        """The setting ``learning_rate`` or, where it is none, the model's own."""
+        """The setting ``learning_rate`` or, if it is None, the model's default."""
         if self.learning_rate is None:
             return _LEARNING_RATES.get(self.model, _LEARNING_RATE)
         return self.learning_rate
 
     @property
     def error_weight(self) -> float:
-        """What the sum of an image's errors is multiplied with in the loss."""
+        """The factor by which the loss multiplies the sum of an image's errors."""
         return 1 / (self.channels * math.prod(self.image_size)) if self.reduction == "mean" else 1.0
 
     def model_settings(self) -> Dict[str, Any]:
-        """Return what :func:`get_model` takes besides the name."""
+        """Return the arguments of :func:`get_model` besides the name."""
         names = ("num_embeddings", "embedding_dim", "update", "channels", "image_size")
         settings = {name: getattr(self, name) for name in names}
         own = Recipe()
@@ -154,12 +154,12 @@ class Recipe(Settings):
         return settings
 
     def data_settings(self) -> Dict[str, Any]:
-        """Return what :func:`load_dataset` takes."""
+        """Return the arguments of :func:`load_dataset`."""
         names = ("channels", "image_size", "split_seed", "mixed_sizes", "background", "classes")
         return {"source": self.data, **{name: getattr(self, name) for name in names}}
 
     def to_json(self) -> str:
-        """Return the recipe as JSON text, without what later versions added where that asks for nothing."""
+        """Return the recipe as JSON text, without settings that later versions added if they have their defaults."""
         settings, own = dataclasses.asdict(self), dataclasses.asdict(Recipe())
         for name in _LATER:
             if settings[name] == own[name]:
@@ -167,7 +167,7 @@ class Recipe(Settings):
         return json.dumps(settings, indent=2) + "\n"
 
     def files(self) -> Dict[str, str]:
-        """Return what a run's folder keeps of its recipe: file names, ``recipe.json`` first, and texts."""
+        """Return the files in which a run's folder keeps its recipe: texts by file name, ``recipe.json`` first."""
         return {**super().files(), **{f"emadl/{name}": text for name, text in self.emadl.items()}}
 
     def differences(self, other: "Recipe") -> List[str]:
@@ -179,7 +179,7 @@ class Recipe(Settings):
 
 
 def project_recipe(project: "Project", base: Optional[Recipe] = None) -> Recipe:
-    """Return the recipe that trains an EMADL project as its configuration says; ``base``, if given, says it instead."""
+    """Return the recipe that trains an EMADL project by its configuration or, if it is given, by ``base``."""
     settings = {} if base else {**_EARLIER, **project.configuration.settings, "beta": project.beta}
     sizes = project.geometry.settings()
     image_size = (sizes.pop("height"), sizes.pop("width"))
@@ -188,7 +188,7 @@ def project_recipe(project: "Project", base: Optional[Recipe] = None) -> Recipe:
 
 
 def _digest(texts: Texts) -> str:
-    """Return a word that stands for the texts of a project in a message."""
+    """Return a word that stands for a project's texts in a message."""
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:8] if texts else "this package's own"
 
 
@@ -199,13 +199,13 @@ def _own_project() -> Recipe:
 
 
 _RECIPES: Dict[str, Callable[[], Recipe]] = {
-    # The seed's configuration to the letter: what the text in vqvae_gluon/emadl/vqvae says.
+    # The original EMADL project's configuration to the letter: the text in vqvae_gluon/emadl/vqvae.
     "emadl": _own_project,
     "ema": Recipe,
     # What build.sh trains: good reconstructions within minutes.
     "quick": lambda: Recipe(num_epoch=5),
 }
-#: The names :func:`get_recipe` knows.
+#: The names that :func:`get_recipe` accepts.
 RECIPES = tuple(_RECIPES)
 
 

@@ -12,8 +12,8 @@ PRIOR_CHOICES = {
     "training_metrics": ("running", "prediction"),
 }
 _POSITIVE = ("width", "layers", "heads", "batch_size", "num_epoch", "epoch_passes", "checkpoint_period")
-_FARTHEST = 8  # 288 ways
-_LARGEST = {"width": 1 << 13, "layers": 256, "heads": 1 << 13}  # memory ends long before
+_FARTHEST = 8  # 288 shifts
+_LARGEST = {"width": 1 << 13, "layers": 256, "heads": 1 << 13}  # memory runs out long before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +57,16 @@ class PriorRecipe(Settings):
         require(0 <= self.learning_rate < float("inf"), "learning_rate", self.learning_rate, "0 or more")
 
     def model_settings(self) -> Dict[str, Any]:
-        """Return what :class:`vqvae_gluon.nn.Prior` takes besides what the codes say."""
+        """Return the arguments of :class:`vqvae_gluon.nn.Prior` that do not follow from the codes."""
         return {name: getattr(self, name) for name in ("width", "layers", "heads", "dropout")}
 
 
 _RECIPES: Dict[str, Callable[[], PriorRecipe]] = {
     "prior": PriorRecipe,
-    # A first look.
+    # For a first look.
     "prior-quick": lambda: PriorRecipe(num_epoch=2, dropout=0.0),
 }
-#: The names :func:`get_prior_recipe` knows.
+#: The names that :func:`get_prior_recipe` accepts.
 PRIOR_RECIPES = tuple(_RECIPES)
 
 

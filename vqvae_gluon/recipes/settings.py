@@ -1,4 +1,4 @@
-"""Settings that are typed, checked and saved as JSON beside the weights they made."""
+"""Settings that are typed, checked and saved as JSON beside the weights trained with them."""
 import dataclasses
 import difflib
 import json
@@ -11,12 +11,12 @@ Self = TypeVar("Self", bound="Settings")
 
 
 def setting(default: Any, text: str) -> Any:
-    """Return the field of a setting; ``text`` is the help of its flag."""
+    """Return the dataclass field of a setting; ``text`` is the help of its flag."""
     return dataclasses.field(default=default, metadata={"help": text})
 
 
 def require(holds: bool, name: str, value: Any, expected: str) -> None:
-    """Raise VQVAEError, naming the setting, unless what is expected of it holds."""
+    """Raise VQVAEError, naming the setting, unless ``holds``; ``expected`` says what the value must be."""
     if not holds:
         raise VQVAEError(f"{name} was given as {value}: it must be {expected}")
 
@@ -33,7 +33,7 @@ class Settings:
             _check_type(field, getattr(self, field.name))
 
     def check_choices(self, choices: Dict[str, Tuple[Any, ...]]) -> None:
-        """Raise VQVAEError for a setting whose value is none of its choices."""
+        """Raise VQVAEError for a setting whose value is not one of its choices."""
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 listed = ", ".join(map(str, allowed))
@@ -47,12 +47,12 @@ class Settings:
             yield name, value
 
     def replace(self: Self, **settings: Any) -> Self:
-        """Return the same with some settings changed; raise VQVAEError for an unknown one."""
+        """Return a copy with some settings changed; raise VQVAEError for an unknown one."""
         return self.from_dict({**dataclasses.asdict(self), **settings})
 
     @classmethod
     def from_dict(cls: Type[Self], settings: Dict[str, Any]) -> Self:
-        """Build from a dictionary; a misspelt setting is refused by name."""
+        """Build from a dictionary; raise VQVAEError, naming it, for an unknown setting."""
         if not isinstance(settings, dict):
             raise VQVAEError(f"a recipe was given as {type(settings).__name__}: it must be an object of settings")
         fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -74,12 +74,12 @@ class Settings:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     def files(self) -> Dict[str, str]:
-        """Return the files in which a run's folder keeps the settings, by name, ``recipe.json`` first."""
+        """Return the files in which a run's folder keeps the settings, as texts by file name, ``recipe.json`` first."""
         return {"recipe.json": self.to_json()}
 
     @classmethod
     def from_json(cls: Type[Self], text: str, source: str = "recipe") -> Self:
-        """Read :meth:`to_json`; ``source`` is named in errors."""
+        """Build from the text of :meth:`to_json`; errors name ``source``."""
         settings = parse_json(source, text)
         if not isinstance(settings, dict):
             raise VQVAEError(f"{source}: holds no JSON object of settings")
