@@ -171,7 +171,7 @@ class Recipe(Settings):
         return {**super().files(), **{f"emadl/{name}": text for name, text in self.emadl.items()}}
 
     def differences(self, other: "Recipe") -> List[str]:
-        """Return 'name: ours, theirs' for each setting in which two recipes differ; a word stands for EMADL's texts."""
+        """Return 'name: ours, theirs' for each setting in which two recipes differ; EMADL texts appear as a digest."""
         differences = [text for text in super().differences(other) if not text.startswith("emadl: ")]
         if self.emadl != other.emadl:
             differences.append(f"emadl: {_digest(self.emadl)!r}, {_digest(other.emadl)!r}")

@@ -40,7 +40,7 @@ class Settings:
                 raise VQVAEError(f"{name} {getattr(self, name)!r} is unknown: choose one of {listed}")
 
     def check_counts(self, positive: Sequence[str]) -> Iterator[Tuple[str, int]]:
-        """Yield the name and the value of each whole number; raise VQVAEError if it is below 0, or 1 where positive."""
+        """Yield each integer setting's name and value; raise VQVAEError below 0, or below 1 for ``positive`` ones."""
         for name in (field.name for field in dataclasses.fields(self) if field.type is int):
             value, least = getattr(self, name), int(name in positive)
             require(value >= least, name, value, "at least 1" if least else "0 or more")
