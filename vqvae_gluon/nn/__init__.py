@@ -1,4 +1,4 @@
-"""Hybrid blocks; they know nothing of data or training."""
+"""Hybrid blocks; they do not depend on data or training."""
 from .averages import CodebookAverages
 from .branches import Branches
 from .inception_resnet import InceptionResNetV2Encoder

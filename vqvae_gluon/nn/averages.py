@@ -1,4 +1,4 @@
-"""Moving averages in place of the gradient of a codebook.
+"""Moving averages that update a codebook in place of its gradient.
 
 Source: van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix A.1.
 """
@@ -13,32 +13,32 @@ from .quantizer import VectorQuantizer
 
 
 class CodebookAverages:
-    """Moves a codebook by exponential moving averages of the vectors assigned to each row.
+    """Updates a codebook by exponential moving averages of the vectors assigned to each row.
 
-    Source: van den Oord et al. (2017), appendix A.1: N_k <- g N_k + (1-g) n_k,
-    m_k <- g m_k + (1-g) sum of the vectors of code k, e_k = m_k / N_k with N_k Laplace-smoothed.
-    A row whose average count falls under ``dead_below`` restarts at a random encoder output.
+    Source: van den Oord et al. (2017), appendix A.1: N_k <- g N_k + (1-g) n_k, m_k <- g m_k + (1-g) sum of the vectors
+    of code k, e_k = m_k / N_k with N_k Laplace-smoothed. A row whose average count falls below ``dead_below`` restarts
+    at a random encoder output.
 
-    The counts (K,) and sums (K, D) are float64 NumPy arrays in vectors per batch; they are part of
-    a training, not of a model.
+    The counts (K,) and sums (K, D) are float64 NumPy arrays in vectors per batch; they belong to a training, not to a
+    model.
 
     Parameters
     ----------
     quantizer : VectorQuantizer
-        One with ``update='ema'``, initialized.
+        An initialized quantizer with ``update='ema'``.
     decay : float
-        g in [0, 1).
+        The decay g in [0, 1).
     epsilon : float
         Laplace smoothing of the counts.
     dead_below : float
-        Average vectors per batch, 0 or more, under which a row is dead; 0 replaces none.
+        The average number of vectors per batch, 0 or more, below which a row is dead; 0 replaces no rows.
     workers : Workers
-        Those who share each batch, and keep copies of the codebook.
+        The workers that share each batch and keep copies of the codebook.
 
     Raises
     ------
     VQVAEError
-        For a quantizer with another update rule, and a decay or a ``dead_below`` out of range.
+        For a quantizer with another update rule, or a ``decay`` or ``dead_below`` out of range.
     """
 
     def __init__(
@@ -72,16 +72,17 @@ class CodebookAverages:
         return embeddings.data(embeddings.list_ctx()[0]).asnumpy()
 
     def start(self, rows: np.ndarray, counts: np.ndarray) -> None:
-        """Set the codebook to ``rows`` (K, D), and the averages as if batches had brought ``counts`` (K,) vectors."""
+        """Set the codebook to ``rows`` (K, D) and the averages as if each batch had brought ``counts`` (K,) vectors."""
         self.counts = np.maximum(counts, self.dead_below)
         self.sums = rows * self.counts[:, None]
         self._write(rows)
 
     def step(self, codes: Sequence[mx.nd.NDArray], z: Sequence[mx.nd.NDArray], rng: np.random.RandomState) -> int:
-        """Take in one training batch and move the codebook.
+        """Update the averages by one training batch, and the codebook by the averages.
 
-        ``codes`` (N, H, W) of the encoder's outputs ``z`` (N, D, H, W); one of each for every device. Returns the
-        number of dead rows replaced. Of several workers each gives what is its own share of the batch.
+        ``codes`` (N, H, W) are those of the encoder's outputs ``z`` (N, D, H, W); both are lists with an array for each
+        device. Returns the number of dead rows that were replaced. With several workers, each passes its own share of
+        the batch.
         """
         vectors = np.concatenate([as_vectors(part.asnumpy()) for part in z])
         numbers = np.concatenate([part.asnumpy().ravel() for part in codes]).astype(np.int64)
@@ -104,15 +105,15 @@ class CodebookAverages:
         return len(dead)
 
     def state(self) -> Dict[str, np.ndarray]:
-        """Return the arrays a checkpoint must hold besides the codebook."""
+        """Return the arrays that a checkpoint must hold besides the codebook."""
         return {"counts": self.counts.copy(), "sums": self.sums.copy()}
 
     def restore(self, state: Dict[str, np.ndarray]) -> None:
-        """Take the arrays of :meth:`state` back."""
+        """Restore the arrays of :meth:`state`."""
         self.counts, self.sums = state["counts"].copy(), state["sums"].copy()
 
     def _write(self, codebook: np.ndarray) -> None:
-        # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+        # Unlike mx.nd.array, from_numpy does not wait for MXNet's pending work.
         self.quantizer.embeddings.set_data(mx.nd.from_numpy(codebook.astype(np.float32)))
 
 
@@ -122,10 +123,10 @@ def as_vectors(z: np.ndarray) -> np.ndarray:
 
 
 def vector_sums(vectors: np.ndarray, codes: np.ndarray, num_embeddings: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Return how many of the vectors (V, D) each of K codes has, (K,), and their sums (K, D); ``codes`` (V,)."""
+    """Return the count (K,) and the sum (K, D) of the vectors (V, D) of each of K codes; ``codes`` (V,) are theirs."""
     from scipy.sparse import csr_matrix
 
-    # A sparse matrix of V ones: a dense product with (K, V) would take longer than the rest of a step from K = 512 on.
+    # A sparse matrix of V ones: from K = 512 on, a dense product with (K, V) would take longer than the rest of a step.
     ones = (np.ones(len(codes)), codes, np.arange(len(codes) + 1))
     members = csr_matrix(ones, (len(codes), num_embeddings))
     return np.bincount(codes, minlength=num_embeddings), members.T @ vectors

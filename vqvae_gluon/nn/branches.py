@@ -7,7 +7,7 @@ from .tensor import Operators, Tensor
 
 
 class Branches(HybridBlock):
-    """Give one input to several blocks and concatenate their channels, see :func:`concatenate_channels`.
+    """Pass one input to several blocks and concatenate their channels, see :func:`concatenate_channels`.
 
     (N, C, H, W) -> (N, sum of the branches' channels, H', W') float32.
     """
@@ -25,10 +25,9 @@ class Branches(HybridBlock):
 def concatenate_channels(F: Operators, parts: Sequence[Tensor], plain: bool = False) -> Tensor:
     """Concatenate the channels of parts (N, C_i, H, W).
 
-    MXNet 1.9.1's backward pass of ``concat`` fails ("could not construct a sub-memory") where the channels of all
-    parts are together a multiple of 8 and those of one are not. Concatenating the pixels as one axis takes
-    another way through the library, to the same numbers. ``plain`` selects ``concat`` as it stands, the form that is
-    exported.
+    MXNet 1.9.1's backward pass of ``concat`` fails ("could not construct a sub-memory") if the total number of channels
+    is a multiple of 8 and that of a part is not. Concatenating with the pixels as one axis takes another path through
+    the library and gives the same numbers. ``plain`` selects an ordinary ``concat``, the form that is exported.
     """
     if plain:
         return F.concat(*parts, dim=1)

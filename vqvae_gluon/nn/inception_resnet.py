@@ -1,8 +1,8 @@
 """Inception-ResNet-v2 as an encoder.
 
-Sources: Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on
-Learning" (2016); cut to an encoder by wrrogers/VQ-VAE_v1, with a stem that keeps the image's size. All
-channel counts are multiples of a base width n; the paper's figures are those of n = 32.
+Sources: Szegedy et al., "Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning" (2016); cut
+down to an encoder by wrrogers/VQ-VAE_v1, with a stem that keeps the image's size. All channel counts are multiples of a
+base width n; those of the paper are for n = 32.
 """
 from typing import Any, Callable, Tuple, Union
 
@@ -13,7 +13,7 @@ from .branches import Branches
 from .reduction import PointwiseReduction
 from .tensor import Operators, Tensor
 
-_MOST_BLOCKS = 1000  # of a kind; memory ends before
+_MOST_BLOCKS = 1000  # of each kind; memory runs out before
 
 
 class InceptionResNetV2Encoder(HybridBlock):
@@ -27,7 +27,7 @@ class InceptionResNetV2Encoder(HybridBlock):
     width : int
         The base width n, at least 1.
     blocks : (int, int, int)
-        How often blocks A, B and C are repeated; the paper has (10, 20, 10).
+        The numbers of blocks A, B and C; the paper has (10, 20, 10).
     reduction : callable
         (in_channels, out_channels) -> the block that ends the encoder.
     """
@@ -69,7 +69,7 @@ class InceptionResNetV2Encoder(HybridBlock):
 class ScaledResidual(HybridBlock):
     """ReLU(x + scale * 1x1(branches(x))); the scale keeps deep stacks stable.
 
-    ``branches`` takes ``channels`` and makes ``inside`` channels.
+    ``branches`` takes ``channels`` channels and returns ``inside`` channels.
     """
 
     def __init__(self, branches: HybridBlock, channels: int, inside: int, scale: float, **kwargs: Any) -> None:

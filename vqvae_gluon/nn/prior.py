@@ -1,9 +1,9 @@
 """A prior over the codes of a VQ-VAE: which code comes next, given those before it in raster order.
 
 A decoder-only transformer with pre-normalization. Sources: van den Oord et al. (2017), section 3.3, for the idea;
-Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer Decoding: One Write-Head is All You
-Need" (2019), for keys and values that all heads share, so that a step of a sampler reads little memory; Zhang and
-Sennrich, "Root Mean Square Layer Normalization" (2019).
+Vaswani et al., "Attention Is All You Need" (2017); Shazeer, "Fast Transformer Decoding: One Write-Head is All You Need"
+(2019), for keys and values that all heads share, so that a sampler's step reads little memory; Zhang and Sennrich,
+"Root Mean Square Layer Normalization" (2019).
 """
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -18,7 +18,7 @@ MASKED = -1e9
 
 
 class PriorSize(NamedTuple):
-    """What makes the shapes of a :class:`Prior`."""
+    """The sizes that determine the shapes of a :class:`Prior`."""
 
     num_embeddings: int
     codes_shape: Tuple[int, ...]
@@ -34,16 +34,16 @@ class PriorSize(NamedTuple):
 
     @property
     def head_width(self) -> int:
-        """The length of a key, a value and a head's query."""
+        """The length of a key, of a value, and of a head's query."""
         return self.width // self.heads
 
     @property
     def kept(self) -> List[str]:
-        """The names, layer after layer, of what one place gives for those that follow, see :mod:`.prior_step`."""
+        """The names, layer by layer, of what each place passes on to later ones, see :mod:`.prior_step`."""
         return [f"{kind}{number}" for number in range(self.layers) for kind in ("keys", "values")]
 
     def check(self) -> None:
-        """Raise VQVAEError, naming the setting, for sizes that no prior can have."""
+        """Raise VQVAEError, naming the setting, for impossible sizes."""
         for name in ("num_embeddings", "width", "layers", "heads"):
             if getattr(self, name) < 1:
                 raise VQVAEError(f"{name} was given as {getattr(self, name)}: it must be at least 1")
@@ -56,9 +56,9 @@ class PriorSize(NamedTuple):
 
 
 class Normalization(HybridBlock):
-    """Scale vectors (V, width) to a root mean square of 1; a gain would be one with the matrix that follows.
+    """Scale vectors (V, width) to a root mean square of 1; the matrix that follows makes a gain redundant.
 
-    ``plain``: to a length of 1, for weights that have taken up the rest, see :func:`.prior_step.fold_scales`.
+    ``plain`` scales them to a length of 1, for weights that include the rest, see :func:`.prior_step.fold_scales`.
     """
 
     def __init__(self, width: int) -> None:
@@ -73,10 +73,10 @@ class Normalization(HybridBlock):
 
 
 class Layer(HybridBlock):
-    """One layer of the transformer: N * T vectors (N * T, width), those of one image together -> the same.
+    """One layer of the transformer: (N * T, width), with the T vectors of an image together -> the same shape.
 
-    Returns the keys and values (N, T, head_width) as well. ``mask`` (N, T * heads, S) is added to the scores; S counts
-    ``past_keys`` and ``past_values`` (N, S - T, head_width), if given, and then the T places at hand.
+    Also returns the keys and values (N, T, head_width). ``mask`` (N, T * heads, S) is added to the scores; S counts the
+    places of ``past_keys`` and ``past_values`` (N, S - T, head_width), if given, followed by the T current places.
     """
 
     def __init__(self, size: PriorSize, dropout: float, **kwargs: Any) -> None:
@@ -106,7 +106,7 @@ class Layer(HybridBlock):
         queries = F.slice_axis(projected, axis=1, begin=0, end=width)
         if not self.plain:
             queries = queries * head_width**-0.5
-        # The heads of a place stand one after the other, so that no axis has to be moved.
+        # The heads of a place are adjacent, so that no axis has to be moved.
         queries = F.reshape(queries, shape=(-1, places * self._size.heads, head_width))
         starts = (width, width + head_width)
         shared = [F.slice_axis(projected, axis=1, begin=start, end=start + head_width) for start in starts]
@@ -121,15 +121,15 @@ class Layer(HybridBlock):
         return x + self.drop(self.output(self.hidden(self.before_network(x)))), keys, values
 
     def drop(self, x: Tensor) -> Tensor:
-        """Drop some of the numbers while the layer learns."""
+        """Apply dropout, except in the plain form."""
         return x if self.plain else self.dropout(x)
 
 
 class Prior(HybridBlock):
     """Codes (N, h, w) and classes (N,) -> logits (N, h * w, K) of each code given its class and the codes before it.
 
-    Raster order; the logits of a place depend on earlier codes alone. The class ``num_classes`` stands for "no class".
-    A place is described by its number, the code before it and the class.
+    Codes are in raster order, and the logits of a place depend on earlier codes only. The class ``num_classes`` stands
+    for "no class". The input at a place is its number, the code before it and the class.
 
     >>> prior = Prior(num_embeddings=64, codes_shape=(7, 7), num_classes=10)
     >>> prior.initialize()
@@ -143,16 +143,16 @@ class Prior(HybridBlock):
     codes_shape : (int, int)
         (h, w), the grid of an image's codes.
     num_classes : int
-        Classes besides "no class"; 0 for images without.
+        The number of classes besides "no class"; 0 for images without classes.
     width, layers, heads : int
-        Length of the vectors, number of layers, heads of each; ``width`` is a multiple of ``heads``.
+        Length of the vectors, number of layers, and heads per layer; ``width`` is a multiple of ``heads``.
     dropout : float
-        Share in [0, 1) of the numbers that a layer drops while it learns.
+        The dropout rate in training, in [0, 1).
 
     Raises
     ------
     VQVAEError
-        For settings out of range and, when called, for codes or classes of another shape.
+        For settings out of range and, when called, for codes or classes of a wrong shape.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class Prior(HybridBlock):
         return F.reshape(self.logits(self.last(x)), shape=(-1, size.places, size.num_embeddings))
 
     def embed(self, F: Operators, before: Tensor, place: Tensor, label: Tensor) -> Tensor:
-        """Return the vectors (..., width) of places that are described by numbers of one shape."""
+        """Return the vectors (..., width) of places, from the codes before them, their numbers and their classes."""
         x = self.before(before) + self.place(place) + self.label(label)
         return x if self.plain else self.dropout(x)
 
@@ -224,7 +224,7 @@ class Prior(HybridBlock):
         return F.concat(none, F.slice_axis(codes, axis=1, begin=0, end=-1), dim=1)
 
     def _causal_mask(self, F: Operators) -> Tensor:
-        """Return (1, P * heads, P): zero for what a place may look at, itself and those before it."""
+        """Return (1, P * heads, P), which is zero where a place may attend: to itself and to earlier places."""
         places, heads = self.size.places, self.size.heads
         from_, to = F.arange(places, repeat=heads), F.arange(places)
         later = F.broadcast_lesser(F.reshape(from_, shape=(1, -1, 1)), F.reshape(to, shape=(1, 1, -1)))

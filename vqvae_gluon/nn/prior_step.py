@@ -1,4 +1,4 @@
-"""A prior as it is exported: with fewer operators, as a whole, and one place at a time."""
+"""A prior in its exported forms, with fewer operators: as a whole, and one place at a time."""
 import re
 from typing import Dict, Tuple
 
@@ -11,9 +11,9 @@ from .tensor import Operators, Tensor
 
 
 def fold_scales(prior: Prior) -> None:
-    """Let the weights take up all scales, and leave dropout out: the same prior with fewer operators, for prediction.
+    """Fold all scales into the weights and leave out dropout: the same predictions with fewer operators.
 
-    Source of the scales: the root of the width in :class:`Normalization`, and that of the head width in the scores.
+    The scales are the square root of the width in :class:`Normalization` and that of the head width in the scores.
     """
     width, head_width = prior.size.width, prior.size.head_width
     for layer in prior.layers:
@@ -34,7 +34,7 @@ def fold_scales(prior: Prior) -> None:
 
 
 def unfold_scales(weights: Dict[str, np.ndarray], size: PriorSize) -> Dict[str, np.ndarray]:
-    """Return the weights by name that :func:`fold_scales` made these of, within rounding."""
+    """Return the weights, by name, from which :func:`fold_scales` made these, up to rounding."""
     weights, root, width = dict(weights), np.float32(size.width**0.5), size.width
     for name, array in weights.items():
         if re.search("_projection_(weight|bias)$", name):
@@ -46,7 +46,7 @@ def unfold_scales(weights: Dict[str, np.ndarray], size: PriorSize) -> Dict[str, 
 
 
 class PriorNetwork(HybridBlock):
-    """A :class:`Prior` as it is exported, sharing its parameters: its head is called ``logits``."""
+    """The exported form of a :class:`Prior`, sharing its parameters; its head is called ``logits``."""
 
     def __init__(self, prior: Prior) -> None:
         super().__init__(prefix="")
@@ -57,7 +57,7 @@ class PriorNetwork(HybridBlock):
 
 
 class PriorStep(HybridBlock):
-    """One place of a :class:`Prior` with the keys and values of earlier places, sharing its parameters.
+    """A :class:`Prior` at one place, given the keys and values of earlier places; it shares the prior's parameters.
 
     Inputs: ``before``, ``place``, ``label`` (N,), see :class:`Prior`; ``temperature`` (N, 1), above zero; ``mask`` (N,
     heads, P + 1), see :func:`masked`; then for each layer keys and values (N, P, head_width). Heads: ``probabilities``
@@ -90,7 +90,7 @@ class PriorStep(HybridBlock):
 def masked(size: PriorSize, rows: int, filled: int) -> np.ndarray:
     """Return the ``mask`` (rows, heads, P + 1) of a :class:`PriorStep` after ``filled`` places.
 
-    It is 0 for the places that are filled and for the last, the one at hand, and takes the others out.
+    It is 0 for the filled places and for the last entry, the current place, and masks out the others.
     """
     mask = np.zeros((rows, size.heads, size.places + 1), np.float32)
     mask[..., filled : size.places] = MASKED

@@ -31,10 +31,10 @@ class Quantized(NamedTuple):
 
 
 def likeness(F: Operators, z: Tensor, codebook: Tensor, num_embeddings: int) -> Tensor:
-    """Return (N, K, H, W): how like each codebook row is to each vector of z; the nearest row is the most alike.
+    """Return the similarity (N, K, H, W) of each codebook row to each vector of z; the nearest row has the highest.
 
-    |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2), and |z|^2 does not change the order: what remains is the bracket, a 1x1
-    convolution, which MXNet runs three to four times as fast as ``dot``.
+    |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2), and |z|^2 does not change the order: what remains is the expression in
+    parentheses, a 1x1 convolution, which MXNet runs three to four times as fast as ``dot``.
     """
     return F.Convolution(
         z,
@@ -46,7 +46,7 @@ def likeness(F: Operators, z: Tensor, codebook: Tensor, num_embeddings: int) -> 
 
 
 def nearest_codes(F: Operators, z: Tensor, codebook: Tensor, num_embeddings: int) -> Tensor:
-    """Return the (N, H, W) index of the codebook row nearest to each vector of z, the first of equally near ones."""
+    """Return the (N, H, W) index of the codebook row nearest to each vector of z, the first of equally near rows."""
     return F.argmax(likeness(F, z, codebook, num_embeddings), axis=1)
 
 
@@ -57,7 +57,7 @@ def codebook_rows(F: Operators, codes: Tensor, codebook: Tensor, num_embeddings:
 
 
 def mean_square(F: Operators, differences: Tensor) -> Tensor:
-    """Return (N,): the means of the squares of (N, D, H, W) numbers."""
+    """Return the mean squares (N,) of (N, D, H, W) numbers."""
     return F.mean(F.square(differences), axis=(1, 2, 3))
 
 
@@ -75,16 +75,16 @@ class VectorQuantizer(HybridBlock):
     num_embeddings : int
         K, the number of codebook rows.
     embedding_dim : int
-        D, the length of a row and the channels of z.
+        D, the length of a row and the number of channels of z.
     update : {'gradient', 'ema'}
-        'gradient' trains the codebook through ``codebook_loss`` (EMADL). 'ema' takes the codebook
-        out of the gradient; :class:`vqvae_gluon.nn.CodebookAverages` then move it.
+        'gradient' trains the codebook through ``codebook_loss`` (EMADL). 'ema' gives the codebook no gradient;
+        :class:`vqvae_gluon.nn.CodebookAverages` updates it instead.
 
     Raises
     ------
     VQVAEError
-        For an unknown update rule, fewer than one row or dimension, and, when called, for an
-        empty batch, another number of axes or channels, or another type than float32.
+        For an unknown update rule, fewer than one row or dimension, and, when called, for an empty batch, a wrong
+        number of axes or channels, or a dtype other than float32.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class VectorQuantizer(HybridBlock):
         self.embedding_dim = embedding_dim
         self.update = update
         with self.name_scope():
-            # EMADL's start and name: Uniform(0.07), "<layer>_embeddings".
+            # EMADL's initializer and name: Uniform(0.07), "<layer>_embeddings".
             self.embeddings = self.params.get(
                 "embeddings",
                 shape=(num_embeddings, embedding_dim),
@@ -128,11 +128,11 @@ class VectorQuantizer(HybridBlock):
         codes = nearest_codes(F, F.BlockGrad(z), F.BlockGrad(embeddings), self.num_embeddings)
         rows = codebook_rows(F, codes, embeddings, self.num_embeddings, self.embedding_dim)
         fixed = F.BlockGrad(rows)
-        # z - sg(z) is exactly zero, so the value is the codebook row itself; sg(rows - z) + z
-        # would be off by a rounding, and training would see other numbers than prediction.
+        # z - sg(z) is exactly zero, so the value is the codebook row itself; sg(rows - z) + z would be off by a
+        # rounding error, and training would see other numbers than prediction.
         quantized = fixed + (z - F.BlockGrad(z))
         commitment_loss = mean_square(F, fixed - z)
-        # With 'ema' the same number, and nothing to pass a gradient to.
+        # With 'ema' it is the same number, and there is nothing to pass a gradient to.
         is_fixed = self.update == "ema"
         codebook_loss = F.BlockGrad(commitment_loss) if is_fixed else mean_square(F, rows - F.BlockGrad(z))
         return quantized, codes, commitment_loss, codebook_loss
@@ -141,10 +141,10 @@ class VectorQuantizer(HybridBlock):
 class NearestRow(HybridBlock):
     """The prediction form of a :class:`VectorQuantizer`, sharing its codebook.
 
-    (N, D, H, W) float32 -> what :class:`Quantized` names, where ``quantized`` is the codebook rows alone and
-    the losses have the gradients of EMADL's layer, whatever the update rule. In its graph ``likeness`` (N, K, H, W)
-    stands for those who choose the codes themselves, as the C++ layer does, and the codes are called ``codes``,
-    without a prefix.
+    (N, D, H, W) float32 -> the fields of :class:`Quantized`, where ``quantized`` holds just the codebook rows and the
+    losses have the gradients of EMADL's layer, whatever the update rule. In its graph, ``likeness`` (N, K, H, W) is for
+    callers that choose the codes themselves, as the C++ layer does, and the codes are called ``codes``, without a
+    prefix.
     """
 
     def __init__(self, quantizer: VectorQuantizer) -> None:
@@ -154,9 +154,9 @@ class NearestRow(HybridBlock):
             self.embeddings = self.params.get("embeddings")
 
     def hybrid_forward(self, F: Operators, z: Tensor, embeddings: Tensor) -> Tuple[Tensor, ...]:
-        # The slice takes all and changes nothing but the layout in memory, from oneDNN's own to rows, in one pass where
-        # a reshape makes two. argmax needs it anyway, and whoever copies the values out of MXNet would do it in his own
-        # thread otherwise.
+        # The slice takes everything and only changes the layout in memory, from oneDNN's own to row-major, in one pass
+        # where a reshape makes two. argmax needs this anyway, and otherwise whoever copies the values out of MXNet
+        # would do it in their own thread.
         alike = likeness(F, z, embeddings, self._size[0])
         alike = F.slice(alike, begin=(None,), end=(None,), name="likeness")
         with mx.name.NameManager():  # which adds no prefix

@@ -1,4 +1,4 @@
-"""Channel reductions: how an encoder's many channels become the dimensions of an embedding."""
+"""Channel reductions: from an encoder's many channels to the dimensions of an embedding."""
 from typing import Any
 
 from mxnet.gluon import HybridBlock, nn
@@ -18,16 +18,16 @@ class PointwiseReduction(nn.Conv2D):
 class DenseLayerChannelReduction(HybridBlock):
     """DLCR: halve the channels step by step, then reduce them by one 1x1 convolution.
 
-    (N, in_channels, H, W) -> (N, out_channels, H, W). A step concatenates two 1x1 convolutions to a
-    quarter of its channels each, one linear and one followed by ReLU. Source: wrrogers/VQ-VAE_v1, where
-    the linear convolution was made anew, with random weights, in every pass; here both are trained.
+    (N, in_channels, H, W) -> (N, out_channels, H, W). A step concatenates two 1x1 convolutions to a quarter of its
+    channels each, one linear and one followed by ReLU. Source: wrrogers/VQ-VAE_v1, where the linear convolution was
+    recreated with random weights in every pass; here both are trained.
 
     Parameters
     ----------
     in_channels, out_channels : int
     width : int
-        The channels at which halving ends: ``in_channels`` / 2^k for some k of at least 1. Each number that is halved
-        on the way must be a multiple of 4.
+        The number of channels at which halving stops: ``in_channels`` / 2^k for some k of at least 1. Each number that
+        is halved on the way must be a multiple of 4.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from .reduction import PointwiseReduction
 from .tensor import Operators, Tensor
 from .up_convolution import UpConvolution
 
-#: How many pixels a side one code of a residual model can stand for.
+#: The sides, in pixels, of the square that one code of a residual model can cover.
 STRIDES = (4, 8, 16)
 
 
@@ -33,23 +33,24 @@ class ResidualEncoder(HybridBlock):
     """Strided convolutions, each of which halves height and width, and two residual blocks.
 
     (N, channels, H, W) float32 in [0, 1] -> (N, embedding_dim, H/stride, W/stride), unbounded. The first convolution
-    has half the width, every other one the width. A larger stride takes no longer for the same image: the convolution
-    that it adds costs less than the blocks save, which then see a quarter of the places.
+    has half the width, each other one the full width. A larger stride takes no longer for the same image: the
+    convolution that it adds costs less than the blocks save, which then see a quarter of the places.
 
     Parameters
     ----------
     channels, embedding_dim : int
     width : int
-        Channels of the residual blocks, a multiple of 4; inside they have a quarter of it.
+        The number of channels of the residual blocks, a multiple of 4; inside, they have a quarter of it.
     reduction : callable
         (in_channels, out_channels) -> the block that ends the encoder.
     stride : int
-        How many pixels a side one code stands for: 4, 8 or 16, which are two, three or four strided convolutions.
+        The side, in pixels, of the square that one code covers: 4, 8 or 16, with two, three or four strided
+        convolutions.
 
     Raises
     ------
     VQVAEError
-        For another width or stride.
+        For any other width or stride.
     """
 
     def __init__(
@@ -84,8 +85,8 @@ class ResidualEncoder(HybridBlock):
 class ResidualDecoder(HybridBlock):
     """The mirror image of :class:`ResidualEncoder`, with a sigmoid at the end.
 
-    (N, embedding_dim, H/stride, W/stride) float32 -> (N, channels, H, W) in [0, 1]. ``width``, ``stride`` and errors:
-    as in the encoder; ``image_size`` (H, W) are multiples of the stride.
+    (N, embedding_dim, H/stride, W/stride) float32 -> (N, channels, H, W) in [0, 1]. ``width``, ``stride`` and errors
+    are as in the encoder; ``image_size`` (H, W) must be multiples of the stride.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class ResidualDecoder(HybridBlock):
 
 
 def _stages(channels: int, width: int, stride: int) -> List[int]:
-    """Return the channels at an image's whole size, at half of it, and so on to the codes'."""
+    """Return the numbers of channels at an image's full size, at half of it, and so on down to that of the codes."""
     if stride not in STRIDES:
         raise VQVAEError(f"stride was given as {stride}: it must be 4, 8 or 16")
     return [channels, width // 2] + [width] * (STRIDES.index(stride) + 1)

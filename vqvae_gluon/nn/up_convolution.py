@@ -7,31 +7,32 @@ from .tensor import Operators, Tensor
 
 Pair = Tuple[int, int]
 
-# oneDNN keeps channels in blocks of this many; where they come out even, it need not rearrange what it computes.
+# oneDNN keeps channels in blocks of this size; if they fill whole blocks, it need not rearrange what it computes.
 _BLOCK = 16
 
 
 class UpConvolution(HybridBlock):
-    """EMADL's ``UpConvolution``: a transposed convolution to ``stride`` times the size.
+    """EMADL's ``UpConvolution``: a transposed convolution that multiplies the size by ``stride``.
 
-    (N, C_in, H, W) -> (N, channels, stride*H, stride*W) float32. Padded is floor((kernel - stride) / 2); of a kernel
-    that is larger by an odd number the last row and column are cut off, and a smaller one leaves its last ones to the
-    bias. With ``valid`` nothing is padded or cut: (stride * (H - 1) + kernel).
+    (N, C_in, H, W) -> (N, channels, stride*H, stride*W) float32. The padding is floor((kernel - stride) / 2). If the
+    kernel is larger than the stride by an odd number, the last row and column are cut off; if it is smaller, the last
+    rows and columns get the bias only. With ``valid`` nothing is padded or cut, and the size is stride * (H - 1) +
+    kernel.
 
-    MXNet 1.9.1 cannot run the backward pass of a ``Deconvolution`` with one output channel, whatever its
-    stride. Such a layer trains as a 1x1 convolution to the kernel's taps, gathered by ``col2im``: the same
-    sums from the same weight, and faster. ``plain`` selects ``Deconvolution`` for every
-    shape, the form that is exported. Its bias is added by :func:`add_bias`: ``Deconvolution`` itself takes longer over
-    the bias than over everything else. Only in the plain form, and for channels that fill no block, it adds the bias
-    itself, as fast for so few: MXNet in C++ would fuse a convolution with the sigmoid, to other bits than Gluon's.
+    MXNet 1.9.1 cannot run the backward pass of a ``Deconvolution`` with one output channel, whatever its stride. Such a
+    layer trains as a 1x1 convolution to the kernel's taps, which ``col2im`` gathers: the same sums from the same
+    weight, and faster. ``plain`` selects ``Deconvolution`` for every shape, the form that is exported. The bias is
+    added by :func:`add_bias`, because ``Deconvolution`` itself takes longer for the bias than for everything else. Only
+    in the plain form, and if the channels do not fill whole blocks, does it add the bias itself, which is as fast for
+    so few: otherwise MXNet in C++ would fuse a convolution with the sigmoid and give other bits than Gluon.
 
     Parameters
     ----------
     channels, in_channels : int
     kernel, stride : int or (int, int)
-        One number stands for both axes.
+        A single number applies to both axes.
     output_size : (int, int)
-        Height and width of the output, which ``col2im`` must know.
+        Height and width of the output, which ``col2im`` needs to know.
     valid, use_bias : bool
     """
 
@@ -98,9 +99,9 @@ class UpConvolution(HybridBlock):
 def add_bias(F: Operators, x: Tensor, bias: Tensor, channels: int, plain: bool = False) -> Tensor:
     """Add a bias (channels,) to (N, channels, H, W), bit for bit as ``broadcast_add`` would.
 
-    A convolution of each channel with the number one, which oneDNN runs two to four times as fast, backward above all.
-    In prediction it would first rearrange the blocks of channels: there (``plain``) each block is multiplied by the
-    identity instead.
+    This is a convolution of each channel with the number one, which oneDNN runs two to four times as fast, above all in
+    the backward pass. In prediction it would first rearrange the blocks of channels, so there (``plain``) each block is
+    multiplied by the identity instead.
     """
     groups = channels
     if plain and channels % _BLOCK == 0:

@@ -25,7 +25,7 @@ class VQVAEOutput(NamedTuple):
 
 
 class ComponentNames(NamedTuple):
-    """Under which names, ``<package>.<Component>``, the two parts of a model are exported."""
+    """The names, ``<package>.<Component>``, under which the two parts of a model are exported."""
 
     encoder: str
     decoder: str
@@ -40,7 +40,7 @@ class VQVAE(HybridBlock):
     Takes images (N, *image_shape), float32 in [0, 1]; their codes are (N, *codes_shape). Source: van den Oord et al.
     (2017).
 
-    Raises VQVAEError, when called, if images of another shape or type than the model's are given.
+    Raises VQVAEError, when called, for images of a wrong shape or dtype.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class VQVAE(HybridBlock):
 class EncodingNetwork(HybridBlock):
     """The part of a model that is exported as ``vqvae.Encoder``.
 
-    (N, C, H, W) in [0, 1] -> heads ``encoding`` (N, D, h, w), ``commitment_loss`` (N,) and ``codebook_loss`` (N,), as
-    EMADL's ``VectorQuantize`` gives them. The codes (N, h, w) are the output ``codes`` inside its graph.
+    (N, C, H, W) in [0, 1] -> heads ``encoding`` (N, D, h, w), ``commitment_loss`` (N,) and ``codebook_loss`` (N,), like
+    EMADL's ``VectorQuantize``. The codes (N, h, w) are the internal output ``codes`` of its graph.
     """
 
     def __init__(self, model: VQVAE) -> None:
@@ -116,7 +116,7 @@ class DecodingNetwork(HybridBlock):
 
 
 def code_grid(image_size: Tuple[int, int], stride: int) -> Tuple[int, int]:
-    """Return the (height, width) of the codes of an image, or say why there are none."""
+    """Return the (height, width) of an image's codes; raise VQVAEError unless the stride divides both sides."""
     if min(image_size) < stride or any(side % stride for side in image_size):
         raise VQVAEError(
             f"image size {image_size[0]}x{image_size[1]} does not fit the model: "
