@@ -1,4 +1,4 @@
-"""What is particular to the training of an autoencoder: its model, a step, a measurement, its pictures."""
+"""The parts of training that are specific to an autoencoder: its model, a step, its metrics, its pictures."""
 import math
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -34,8 +34,8 @@ AUTOENCODER = Kind(
     selection="reconstruction",
 )
 
-_EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # at most; 64 x 64 pixels have both
-_KMEANS_IMAGES, _KMEANS_PIXELS = 16, 100 << 12  # at least, however many vectors one image has
+_EVALUATION_BATCH, _EVALUATION_PIXELS = 100, 100 << 12  # upper limits; images of 64 x 64 pixels reach both
+_KMEANS_IMAGES, _KMEANS_PIXELS = 16, 100 << 12  # lower limits, however many vectors an image has
 _COLUMNS = 8  # images in a picture
 
 
@@ -46,17 +46,17 @@ class Training(Loop):
     ----------
     recipe : Recipe
     dataset : Dataset
-        Only its training and validation splits are looked at.
+        Only its training and validation splits are used.
     folder : path
         A new folder or, with ``resume``, that of an interrupted training with the same recipe.
     ctx : list of mx.Context
         Each batch is divided among these devices.
     resume : bool
-        Go on after the newest checkpoint, with the same recipe or another ``num_epoch``, see :class:`Loop`.
+        Continue from the newest checkpoint, with the same recipe or another ``num_epoch``, see :class:`Loop`.
     workers : Workers
-        Those who train together, each with a share of every batch.
+        The workers that train together, each with a share of every batch.
     events : Events, optional
-        Are told each epoch, for TensorBoard.
+        Receives every epoch, for TensorBoard.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Training(Loop):
 
     @property
     def dataset(self) -> Dataset:
-        """What is learnt from."""
+        """The data set to learn from."""
         return self.trained.dataset
 
     @property
@@ -95,7 +95,7 @@ class Training(Loop):
 
 
 class Autoencoder:
-    """A VQ-VAE, its codebook's averages and its optimizer, for a :class:`Loop`; the members are those of Trained.
+    """A VQ-VAE, its codebook's averages and its optimizer, for a :class:`Loop`; its members are those of Trained.
 
     Parameters and errors are those of :class:`Training`.
     """
@@ -134,9 +134,10 @@ class Autoencoder:
         return len(self.dataset.train.images)
 
     def start(self, rng: np.random.RandomState) -> None:
-        """Take the weights of the recipe's ``init_from``, and let averages start with what encoder outputs say.
+        """Load the weights of the recipe's ``init_from``, and start moving averages from the encoder's outputs.
 
-        Without ``init_from`` a codebook of averages starts at k-means centres of encoder outputs. Worker 0 finds them.
+        Without ``init_from``, a codebook with moving averages starts at k-means centres of encoder outputs. Worker 0
+        computes them.
         """
         source = self.recipe.init_from
         if source:
@@ -155,7 +156,7 @@ class Autoencoder:
         self.workers.share_random_state(rng)
 
     def _sample_vectors(self, rng: np.random.RandomState) -> Tuple[np.ndarray, int]:
-        """Return encoder outputs (V, D), as many as k-means needs, and how many an image has."""
+        """Return as many encoder outputs (V, D) as k-means needs, and the number of outputs per image."""
         images, per_image = self.dataset.train.images, math.prod(self.model.codes_shape)
         needed = vectors_needed(self.recipe.num_embeddings)
         enough = max(math.ceil(needed / per_image), _KMEANS_PIXELS // math.prod(self.recipe.image_size), _KMEANS_IMAGES)
@@ -178,7 +179,7 @@ class Autoencoder:
         return ahead(self.dataset.train.images, orders, self.workers.share)
 
     def step(self, chosen: np.ndarray, meter: EpochMeter, rng: np.random.RandomState) -> None:
-        # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+        # Unlike mx.nd.array, from_numpy does not wait for MXNet's pending work.
         images = mx.nd.from_numpy(to_unit(self.dataset.train.images[self.workers.share(chosen)]))
         slices = gluon.utils.split_and_load(images, self.ctx, even_split=False)
         with autograd.record():
@@ -196,8 +197,8 @@ class Autoencoder:
         return figures
 
     def measure_classes(self, split: str) -> Dict[str, Dict[str, float]]:
-        """Return, for each class with images in a split, their number ``images`` and their metrics."""
-        labels: Any  # (N,) where there are names
+        """Return, for each class with images in a split, their number as ``images`` and their metrics."""
+        labels: Any  # (N,) if there are class names
         images, labels, names = self.dataset.split(split)
         chosen = {name: np.flatnonzero(labels == number) for number, name in enumerate(names) if number in labels}
         return {name: {"images": len(of), **self._measure(images, of, self.meter())} for name, of in chosen.items()}
@@ -214,7 +215,7 @@ class Autoencoder:
         )
 
     def concern(self, row: Dict[str, float]) -> str:
-        """Say that the codebook has collapsed, where less than a third of the codes that could be used are in use."""
+        """Return a warning if the codebook has collapsed: less than a third of the usable codes are in use."""
         vectors = len(self.dataset.validation.images) * math.prod(self.model.codes_shape)
         return explain_collapse(row["validation_codes_used"], row["validation_perplexity"], vectors, self.recipe)
 
@@ -280,10 +281,10 @@ class Autoencoder:
 
 
 def _mean_logit(images: Images) -> np.ndarray:
-    """Return the sigmoid's argument for the mean of each channel.
+    """Return the logit of each channel's mean.
 
-    From gray, the decoder's first updates all darken a mostly black picture; they overshoot until
-    the sigmoid passes no gradient, and training never recovers.
+    Starting from gray, the decoder's first updates all darken a mostly black picture; they overshoot until the sigmoid
+    passes no gradient, and training never recovers.
     """
     mean = np.clip(channel_means(images) / 255, 0.01, 0.99)
     return np.log(mean / (1 - mean))

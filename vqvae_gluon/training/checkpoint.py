@@ -1,7 +1,7 @@
-"""Everything a training needs to go on, in one file of arrays.
+"""Everything that a training needs to continue, in one file of arrays.
 
-A checkpoint is an ``.npz`` without pickled objects: it cannot run code. All randomness of epoch e
-is drawn from a generator seeded with (seed, e), so the epoch number is the random state.
+A checkpoint is an ``.npz`` without pickled objects, so it cannot run code. All randomness of epoch e is drawn from a
+generator seeded with (seed, e), so the epoch number is the random state.
 """
 import io
 import json
@@ -18,11 +18,11 @@ from .kind import Kind
 
 
 class Checkpoint(NamedTuple):
-    """A training after ``epoch`` (from 0).
+    """The state of a training after ``epoch`` (from 0).
 
-    ``weights`` by parameter name, ``optimizer`` by "<parameter index>.<slot>", ``averages`` that move
-    without a gradient (may be empty), ``updates`` made so far, the ``rows`` of the history, and the
-    ``data_fingerprint`` of what it learns from.
+    ``weights`` are by parameter name, ``optimizer`` arrays by "<parameter index>.<slot>"; ``averages`` are the arrays
+    that are updated without a gradient (may be empty). ``updates`` is the number of updates so far, ``rows`` are those
+    of the history, and ``data_fingerprint`` is that of the data set.
     """
 
     epoch: int
@@ -80,7 +80,7 @@ def load_checkpoint(path: Path, kind: Kind) -> Checkpoint:
         groups: Dict[str, Dict[str, np.ndarray]] = {group: {} for group in _GROUPS}
         for name, array in arrays.items():
             group, key = name.split("/", 1)
-            groups[group][key] = np.asarray(array)  # a member that is no array is bytes
+            groups[group][key] = np.asarray(array)  # a member that is not an array comes as bytes
         recipe = kind.recipe.from_dict(meta["recipe"])
         rows = [{name: _number(row[name]) for name in kind.columns} for row in meta["rows"]]
         epoch, updates = meta["epoch"], meta["updates"]
@@ -97,7 +97,7 @@ def damaged(path: Path) -> VQVAEError:
 
 
 def set_weights(model: Block, weights: Dict[str, np.ndarray], path: Path) -> None:
-    """Put a checkpoint's weights into a model; raise VQVAEError, naming the checkpoint, if they are not all its own."""
+    """Load a checkpoint's weights into a model; raise VQVAEError, naming the checkpoint, if they do not match it."""
     parameters = model.collect_params()
     expected = {name: (parameter.shape, np.dtype(np.float32)) for name, parameter in parameters.items()}
     if expected != {name: (array.shape, array.dtype) for name, array in weights.items()}:
@@ -106,10 +106,10 @@ def set_weights(model: Block, weights: Dict[str, np.ndarray], path: Path) -> Non
 
 
 def start_from(model: Block, weights: Dict[str, np.ndarray], source: str, what: str, same: str) -> None:
-    """Put the weights of another model into a new one.
+    """Load the weights of another model into a new one.
 
-    Raises VQVAEError where they differ in a name or a shape: ``source`` and ``what`` say whose weights they are, and
-    ``same`` what the two must have in common.
+    Raises VQVAEError if they differ in a name or a shape: ``source`` and ``what`` say whose weights they are, and
+    ``same`` what the two models must have in common.
     """
     here = {name: parameter.shape for name, parameter in model.collect_params().items()}
     there = {name: array.shape for name, array in weights.items()}

@@ -1,4 +1,4 @@
-"""A collapsed codebook: when it is one, which of the known causes is likely, and what to try."""
+"""Collapsed codebooks: how to recognise one, which of the known causes is likely, and what to try."""
 from ..recipes.autoencoder import Recipe
 
 _COLLAPSED = 3
@@ -6,10 +6,10 @@ _ALL_ALIKE = 1.5  # perplexity
 
 
 def explain_collapse(codes_used: float, perplexity: float, vectors: int, recipe: Recipe) -> str:
-    """Say that the codebook has collapsed, why, and what to try; return '' where it has not.
+    """Return a warning that the codebook has collapsed, why, and what to try, or '' if it has not.
 
-    It has where less than a third of the codes that could be used are in use: all rows, or as many as there were
-    ``vectors`` to choose one. ``codes_used`` and ``perplexity`` are those of the same vectors.
+    It has if less than a third of the usable codes are in use: of all rows or, if there are fewer ``vectors``, of as
+    many. ``codes_used`` and ``perplexity`` are those of the same vectors.
     """
     known = recipe.num_embeddings
     if codes_used >= min(known, vectors) / _COLLAPSED:

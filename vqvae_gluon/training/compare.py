@@ -1,4 +1,4 @@
-"""Several models trained alike."""
+"""Train several models alike and compare them."""
 import csv
 import io
 import json
@@ -24,7 +24,7 @@ from .loop import other_settings
 from .loss import total_loss
 from .results import CURVES, Result, format_table
 
-#: What all recipes of a comparison must share; the decoder, too, see :func:`check_comparable`.
+#: The settings that all recipes of a comparison must share, besides the decoder, see :func:`check_comparable`.
 SHARED = (
     *("data", "channels", "image_size", "split_seed", "mixed_sizes", "background", "classes"),
     *("decoder_width", "reconstruction_loss", "batch_size", "num_epoch", "epoch_passes", "training_metrics"),
@@ -34,25 +34,25 @@ SHARED = (
 class Comparison:
     """Train each recipe with each seed, in ``<folder>/<label>/seed<seed>``, on one data set.
 
-    The seeds take turns outermost, so that an interrupted comparison has whole rounds. Each training is
-    an ordinary run: `vqvae export` and `vqvae evaluate` take its folder.
+    The outer loop is over the seeds, so that an interrupted comparison has complete rounds. Each training is an
+    ordinary run: `vqvae export` and `vqvae evaluate` accept its folder.
 
     Parameters
     ----------
     recipes : dict
-        From a label, which names a folder, to a recipe. They differ in the model and in what
-        belongs to it, but share :data:`SHARED` and the decoder.
+        Recipes by label, which names a folder. They differ in the model and in what belongs to it, but share
+        :data:`SHARED` and the decoder.
     seeds : sequence of int
     dataset : Dataset
     folder : path
-        A new folder, or that of an interrupted comparison: it then goes on where it was.
+        A new folder, or that of an interrupted comparison, which is then continued.
     ctx : list of mx.Context
 
     Raises
     ------
     VQVAEError
-        Before any training starts: for labels, recipes or seeds that cannot be compared, and for models
-        that cannot be built.
+        Before any training starts, for labels, recipes or seeds that cannot be compared, and for models that cannot be
+        built.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Comparison:
         self._clock = Clock(len(self.seeds), {label: recipe.num_epoch for label, recipe in recipes.items()})
 
     def run(self) -> List[Result]:
-        """Train what is not trained yet, write the results into the folder and return them.
+        """Train what has not been trained yet, write the results into the folder and return them.
 
         ``comparison.csv`` has a row for each training, ``curves.csv`` for each epoch and, where the data have classes,
         ``classes.csv`` for each class of the validation split; ``table.md`` is :func:`format_table`, ``curves.png`` the
@@ -90,7 +90,7 @@ class Comparison:
         recipe = self.recipes[label].replace(seed=seed)
         folder = self.folder / label / f"seed{seed}"
         training = Training(recipe, self.dataset, folder, self.ctx, resume=True)
-        if training.planned != recipe.num_epoch:  # a longer training is none that was as long from the start
+        if training.planned != recipe.num_epoch:  # prolonging it is not the same as training for as long from the start
             raise other_settings(folder, [f"num_epoch: {training.planned}, {recipe.num_epoch}"])
         self._clock.skip(label, training.epoch)
         first = training.epoch
@@ -137,7 +137,7 @@ def _write_csv(path: Path, rows: Sequence[Dict[str, object]]) -> None:
 
 
 class Clock:
-    """Says how long is left, from what an epoch of each model took so far."""
+    """Estimates the time left from the times of each model's epochs so far."""
 
     def __init__(self, seeds: int, epochs: Dict[str, int]) -> None:
         self._left = {label: seeds * count for label, count in epochs.items()}
@@ -148,12 +148,12 @@ class Clock:
         self._left[label] -= epochs
 
     def add(self, label: str, seconds: float) -> None:
-        """Take in one epoch."""
+        """Count one epoch and its time."""
         self._left[label] -= 1
         self._seconds[label].append(seconds)
 
     def left(self) -> str:
-        """Return 'about N min left'; models not seen yet count as the mean of the others."""
+        """Return 'about N min left'; for models without a finished epoch, the mean of the others is used."""
         known = {label: statistics.mean(seconds) for label, seconds in self._seconds.items() if seconds}
         if not known:
             return "time left unknown as yet"
@@ -188,7 +188,7 @@ def check_comparable(recipes: Dict[str, Recipe], seeds: Sequence[int]) -> None:
 
 
 def _decoder(model: VQVAE) -> Tuple[str, str]:
-    """Return a decoder's name and what tells it from others of that name: for EMADL text, its layers."""
+    """Return a decoder's name and what distinguishes it from others of that name: for EMADL text, its layers."""
     if isinstance(model.decoder, Network):
         return model.decoder.component.full_name, "\n".join(map(str, model.decoder.component.layers))
     return type(model.decoder).__name__, ""
@@ -213,7 +213,7 @@ def _figures(training: Training) -> Dict[str, float]:
 
 
 def _measure_classes(training: Training) -> Dict[str, Dict[str, float]]:
-    """Return what the best epoch makes of the validation images of each class, if there are any."""
+    """Return the best epoch's metrics for the validation images of each class, if there are classes."""
     if not training.dataset.validation.classes:
         return {}
     path = checkpoint_path(training.folder, int(training.history.best()["epoch"]))
@@ -222,7 +222,7 @@ def _measure_classes(training: Training) -> Dict[str, Dict[str, float]]:
 
 
 def _speed(training: Training) -> float:
-    """Return images/s in training: the median epoch, kept in a file because the history has no clock."""
+    """Return images/s in training, from the median epoch, kept in a file because the history records no times."""
     path = training.folder / "speed.json"
     if training.epoch_seconds:
         images = training.recipe.epoch_passes * len(training.dataset.train.images)
@@ -232,6 +232,6 @@ def _speed(training: Training) -> float:
 
 
 def count_parameters(block: Block) -> int:
-    """Return how many numbers of a block are trained by their gradient."""
+    """Return the number of values in a block that are trained by their gradient."""
     parameters = block.collect_params().values()
     return sum(int(np.prod(parameter.shape)) for parameter in parameters if parameter.grad_req != "null")

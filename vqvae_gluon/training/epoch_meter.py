@@ -1,4 +1,4 @@
-"""What is measured of an autoencoder over an epoch."""
+"""The metrics of an autoencoder over an epoch."""
 from typing import Dict, Sequence
 
 import numpy as np
@@ -17,11 +17,11 @@ class EpochMeter:
         self._image_numbers = image_numbers
         self._sums = np.zeros(4)
         self.images = 0
-        #: How often each code was chosen (K,), over all workers: what the last summary counted.
+        #: How often each code was chosen (K,), over all workers, as of the last summary.
         self.usage = self._codes.counts
 
     def update(self, parts: Sequence[Part]) -> None:
-        """Add a batch, a part for each device; raise FloatingPointError for figures that are not finite."""
+        """Add a batch, one part for each device; raise FloatingPointError for values that are not finite."""
         for part in parts:
             figures = part.figures.asnumpy()
             if not np.isfinite(figures).all():
@@ -31,7 +31,7 @@ class EpochMeter:
             self.images += figures.shape[1]
 
     def summary(self) -> Dict[str, float]:
-        """Return means per image of the loss terms, MSE per pixel, perplexity and codes used, over all workers."""
+        """Return the means per image of the loss terms, MSE per pixel, perplexity and codes used, over all workers."""
         sums, self.usage, images = self._workers.sum(self._sums, self._codes.counts, np.array(self.images))
         return self._means(sums, self.usage, images)
 
@@ -47,7 +47,7 @@ class EpochMeter:
         }
 
     def progress(self) -> Dict[str, str]:
-        """Return the means of this worker in short, without the MSE."""
+        """Return the means of this worker as short texts, without the MSE."""
         summary = self._means(self._sums, self._codes.counts, np.array(self.images))
         return {
             "rec": f"{summary['reconstruction']:.3f}",

@@ -1,4 +1,4 @@
-"""What a training tells TensorBoard while it runs, written by TensorBoard's own writer; nothing here reads it."""
+"""The events of a training for TensorBoard, written by TensorBoard's own writer; nothing here reads them."""
 import struct
 import time
 from pathlib import Path
@@ -8,17 +8,17 @@ import numpy as np
 
 from ..errors import VQVAEError
 
-#: Where in its folder a training keeps its events.
+#: The folder of the events within that of their training.
 FOLDER = "tensorboard"
 _WIDTH_AND_HEIGHT = slice(16, 24)  # of a PNG file
-_COLOURS = {0: 1, 2: 3, 4: 2, 6: 4}  # numbers a pixel, by the colour type of a PNG file
+_COLOURS = {0: 1, 2: 3, 4: 2, 6: 4}  # numbers per pixel, by the colour type of a PNG file
 _COLOUR_TYPE = 25
 
 
 class Events:
-    """Writes the epochs of a training, each a step, for TensorBoard.
+    """Writes each epoch of a training as a step for TensorBoard.
 
-    What it writes has the time on it and enters nothing else: a training is the same, bit for bit, without.
+    The events include the time but do not affect anything else: without them, a training is the same bit for bit.
 
     Raises VQVAEError if TensorBoard is not installed.
     """
@@ -39,13 +39,13 @@ class Events:
         pictures: Iterable[Path] = (),
         histograms: Optional[Dict[str, np.ndarray]] = None,
     ) -> None:
-        """Write the last epoch of a history to ``<folder>/tensorboard``, and have it on disk.
+        """Write the last epoch of a history to ``<folder>/tensorboard``, and flush it.
 
-        Of ``rows``, a history's, each column is a scalar, but the epoch, which is the step. ``pictures`` are PNG files
-        called ``<tag>_epoch<...>``; ``histograms`` are counts (K,) by tag, of things numbered from 0.
+        Each column of a history's ``rows`` is a scalar, except the epoch, which is the step. ``pictures`` are PNG files
+        called ``<tag>_epoch<...>``; ``histograms`` are counts (K,), by tag, of things numbered from 0.
 
-        The first time, what was written of this epoch and later ones, by a process that ended before it saved them, is
-        marked as void; and if there are no events yet, the earlier epochs are written, too.
+        The first call marks as void the events of this and later epochs that were written by a process that ended
+        before it saved these epochs. If there are no events yet, it writes the earlier epochs, too.
 
         Raises VQVAEError if the events cannot be written.
         """
@@ -62,7 +62,7 @@ class Events:
             raise VQVAEError(f"{folder / FOLDER}: cannot be written ({error.strerror})") from None
 
     def close(self) -> None:
-        """End what was begun; the next epoch begins anew."""
+        """Close the event file; the next epoch starts a new one."""
         if self._writer:
             writer, self._writer = self._writer, None
             writer.close()

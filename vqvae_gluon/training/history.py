@@ -1,4 +1,4 @@
-"""The metrics of each epoch: kept, searched for the best, written as CSV."""
+"""The metrics of each epoch: the rows, the best of them, and their CSV file."""
 import csv
 import io
 import math
@@ -22,7 +22,7 @@ class History:
         self.rows.append({name: row[name] for name in self.kind.columns})
 
     def best(self) -> Dict[str, float]:
-        """Return the row with the lowest validation value of the kind's selection; of equals, the first."""
+        """Return the row with the lowest validation value of the kind's selection, the first of equal rows."""
         return min(self.rows, key=lambda row: row[f"validation_{self.kind.selection}"])
 
     def write_csv(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class History:
 
 
 def read_history(path: Path, kind: Kind) -> History:
-    """Read what :meth:`History.write_csv` wrote; raise VQVAEError for a file that is missing, empty or no such."""
+    """Read a file of :meth:`History.write_csv`; raise VQVAEError if it is missing, empty or not such a file."""
     text = read_bytes(path).decode("utf-8", "replace")
     rows: List[Dict[str, float]] = []
     try:

@@ -1,14 +1,14 @@
-"""What kind of training a file is of: all that whoever reads it has to know."""
+"""Kinds of training: all that a reader of their files needs to know."""
 from typing import List, NamedTuple, Tuple, Type
 
 from ..recipes.settings import Settings
 
 
 class Kind(NamedTuple):
-    """What all trainings of one kind share; who reads their files needs it as well.
+    """What all trainings of one kind share; readers of their files need it, too.
 
-    ``recipe`` is the class of their settings, ``metrics`` the names of what is measured on a split, and ``selection``
-    the metric whose lowest value on the validation split makes the best epoch.
+    ``recipe`` is the class of their settings, ``metrics`` are the names of a split's metrics, and ``selection`` is the
+    metric whose lowest value on the validation split determines the best epoch.
     """
 
     recipe: Type[Settings]
@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 
     @property
     def columns(self) -> Tuple[str, ...]:
-        """The columns of a history. Without seconds or images/s: the same command writes the same file."""
+        """The columns of a history, without times or images/s, so that the same command writes the same file."""
         return "epoch", "learning_rate", *self.of("train"), *self.of("validation")
 
     def of(self, split: str) -> List[str]:

@@ -1,4 +1,4 @@
-"""The start of a codebook: k-means in mini-batches, so that thousands of rows take seconds and it can be stopped."""
+"""Start a codebook by mini-batch k-means, which takes seconds for thousands of rows and can be interrupted."""
 from typing import Tuple
 
 import numpy as np
@@ -11,16 +11,16 @@ from ..runtime import stop_if_asked
 _LEAST_VECTORS, _VECTORS_A_ROW = 1 << 15, 8
 _PASSES = 2
 _LEAST_BATCH = 1 << 12
-_SPREAD = 512  # rows up to which k-means++ chooses the start: its time grows with K^2, its use fades
+_SPREAD = 512  # rows up to which k-means++ chooses the start: its time grows with K^2, its benefit fades
 
 
 def vectors_needed(num_embeddings: int) -> int:
-    """Return how many vectors :func:`kmeans` makes good use of."""
+    """Return the number of vectors that :func:`kmeans` makes good use of."""
     return max(_LEAST_VECTORS, _VECTORS_A_ROW * num_embeddings)
 
 
 def kmeans(vectors: np.ndarray, num_embeddings: int, rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
-    """Return K = ``num_embeddings`` centres (K, D) float32 of vectors (V, D), and how many vectors (K,) each has.
+    """Return K = ``num_embeddings`` centres (K, D) float32 of vectors (V, D), and the number of vectors (K,) of each.
 
     Source: Sculley, "Web-Scale K-Means Clustering" (2010); scikit-learn's MiniBatchKMeans. Raises VQVAEError for fewer
     than K distinct vectors.
@@ -55,9 +55,9 @@ def kmeans(vectors: np.ndarray, num_embeddings: int, rng: np.random.RandomState)
 
 
 def count_nearest(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return of how many vectors (V, D) each of the rows (K, D) is the nearest, (K,) float64, but at least 1.
+    """Return the number of vectors (V, D) to which each of the rows (K, D) is nearest, (K,) float64, at least 1.
 
-    A row of averages whose count is 0 would be the mean of nothing, and move to zero at once.
+    With moving averages, a row whose count is 0 would be the mean of nothing and move to zero at once.
     """
     from scipy.cluster.vq import vq
 

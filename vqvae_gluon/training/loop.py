@@ -1,4 +1,4 @@
-"""The training loop. It knows nothing of what it trains but :class:`Trained`."""
+"""The training loop, which knows what it trains only as :class:`Trained`."""
 import contextlib
 import os
 import time
@@ -37,19 +37,20 @@ class Loop:
     Parameters
     ----------
     trained : Trained
-        What is trained; new, as its recipe starts it.
+        What is trained, newly made from its recipe.
     folder : path
         A new folder or, with ``resume``, that of an interrupted training with the same recipe.
     resume : bool
-        Go on after the newest checkpoint. The recipe may have another ``num_epoch`` than the folder's, but none below
-        what is trained: the schedule of the learning rate is then that of so many epochs, from where it goes on.
+        Continue from the newest checkpoint. The recipe may have another ``num_epoch`` than the folder's, but not less
+        than the number of epochs trained already: from there on, the learning rate follows the schedule for that
+        number.
     events : Events, optional
-        Are told each epoch, for TensorBoard.
+        Receives every epoch, for TensorBoard.
 
     Raises
     ------
     VQVAEError
-        If the folder is taken, or belongs to another recipe or other data, or if more epochs are trained already.
+        If the folder is taken, or belongs to another recipe or other data, or if more epochs have been trained already.
     """
 
     def __init__(
@@ -65,12 +66,12 @@ class Loop:
         self.events = events
         self.history = History(trained.kind)
         self.epoch = 0
-        #: How many epochs the folder's recipe asks for: the recipe's own number, or an earlier one until :meth:`run`.
+        #: The number of epochs in the folder's recipe: ``recipe``'s own or, until :meth:`run`, an earlier one.
         self.planned: int = self.recipe.num_epoch
-        #: How long each epoch of this process trained; left out of the history, which a clock must not change.
+        #: The training time of each epoch of this process; not in the history, which must not depend on a clock.
         self.epoch_seconds: List[float] = []
         self._unsaved: Optional[Checkpoint] = None
-        self._concerned = False  # whether the last epoch's concern was told
+        self._concerned = False  # whether the last epoch's concern was reported
         self._open_folder(resume)
         newest = list_checkpoints(self.folder)[-1:]
         if newest:
@@ -90,10 +91,10 @@ class Loop:
         return self.epoch >= self.recipe.num_epoch
 
     def run(self, num_epoch: Optional[int] = None) -> None:
-        """Train to the recipe's end, or for ``num_epoch`` more epochs; interrupted, save the last finished epoch.
+        """Train to the recipe's end, or for ``num_epoch`` more epochs; if interrupted, save the last finished epoch.
 
-        Raises VQVAEError for a loss that is no longer finite (the last checkpoint stays), and if another process
-        trains in the folder.
+        Raises VQVAEError for a loss that is no longer finite (the last checkpoint stays), and if another process is
+        training in the folder.
         """
         last = self.recipe.num_epoch
         if num_epoch is not None:
@@ -116,10 +117,10 @@ class Loop:
                     self.events.close()
                 if self._made_folder:
                     with contextlib.suppress(OSError):
-                        self.folder.rmdir()  # if nothing came of it
+                        self.folder.rmdir()  # if it is still empty
 
     def _change_length(self) -> None:
-        """Where the recipe has another number of epochs than the folder's, let the folder have it, and say so."""
+        """If the recipe's number of epochs differs from the folder's, write it to the folder and say so."""
         if self.planned == self.recipe.num_epoch:
             return
         write_bytes(self.folder / "recipe.json", self.recipe.to_json().encode())
@@ -136,7 +137,7 @@ class Loop:
     def _run_until(self, last: int) -> None:
         while self.epoch < last:
             rng = np.random.RandomState([self.recipe.seed, self.epoch])
-            # For models with random operators, such as dropout, which each worker has for its own share of a batch.
+            # For models with random operators such as dropout, which each worker applies to its own share of a batch.
             mx.random.seed(self.recipe.seed + self.epoch + _SEEDS_APART * self.workers.rank)
             learning_rate = self.trainer.learning_rate
             if self.epoch == 0:
@@ -161,7 +162,7 @@ class Loop:
             return self.trained.measure(split)
 
     def train_epoch(self, rng: np.random.RandomState) -> Dict[str, float]:
-        """Make the passes of one epoch, each in an order drawn from ``rng``; return the training metrics."""
+        """Run the passes of one epoch, each in an order drawn from ``rng``; return the training metrics."""
         meter = self.trained.meter()
         numbers, passes = np.arange(self.trained.examples), self.recipe.epoch_passes
         bar = tqdm(
@@ -218,7 +219,8 @@ class Loop:
             drawn = self.trained.pictures(self._unsaved.epoch) if best or due else []
             pictures = [self.folder / name for name in drawn if (self.folder / name).exists()]
             self.events.write(self.folder, self.history.rows, pictures, self.trained.histograms)
-        # The checkpoint comes last: a training killed before it does the epoch again, and everything above with it.
+        # The checkpoint comes last: a training killed before this point repeats the epoch, and everything above with
+        # it.
         if best or due:
             self._save()
         row = self.history.rows[-1]
@@ -231,7 +233,7 @@ class Loop:
             self._concerned = bool(concern)
 
     def _save(self) -> None:
-        """Write the checkpoint of the last finished epoch if it is not written yet."""
+        """Write the checkpoint of the last finished epoch if it has not been written yet."""
         if self._unsaved is None:
             return
         save_checkpoint(self.folder, self._unsaved)
@@ -258,7 +260,7 @@ class Loop:
             picture = self.folder / name
             if picture.exists():
                 picture.unlink()
-        # Last, for a training that is killed before it looks for checkpoints to remove.
+        # Last, so that a training killed before this point finds the checkpoint again and removes it.
         checkpoint_path(self.folder, epoch).unlink()
 
     def _restore(self, path: Path) -> None:
@@ -301,7 +303,7 @@ class Loop:
 
 
 def other_settings(folder: Path, differences: List[str]) -> VQVAEError:
-    """Return the error for a folder whose training has other settings, each 'name: there, now'."""
+    """Return the error for a folder whose training has other settings, each given as 'name: there, now'."""
     return VQVAEError(
         f"{folder}: was trained with other settings ({'; '.join(differences)}: there, now); "
         "resume with the same or choose another folder"

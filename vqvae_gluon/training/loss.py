@@ -10,10 +10,11 @@ from ..recipes.autoencoder import Recipe
 
 
 class Part(NamedTuple):
-    """What one device computed of a batch of N images.
+    """The results of one device for its N images of a batch.
 
     ``loss`` (N,); ``figures`` (4, N): the terms of :func:`loss_terms` and the squared error summed over an image;
-    ``codes`` (N, h, w) and ``z`` (N, D, h, w), from which averages move a codebook. Only ``loss`` has a gradient.
+    ``codes`` (N, h, w) and ``z`` (N, D, h, w), from which moving averages update a codebook. Only ``loss`` has a
+    gradient.
     """
 
     loss: mx.nd.NDArray
@@ -44,7 +45,7 @@ class Objective(HybridBlock):
 
 
 def reconstruction_error(F: Operators, reconstruction: Tensor, images: Tensor, kind: str = "mse") -> Tensor:
-    """Return the squared error ('mse') or the binary cross-entropy ('bce') of each number of images in [0, 1]."""
+    """Return the squared error ('mse') or binary cross-entropy ('bce') of each number of images in [0, 1]."""
     if kind == "mse":
         return F.square(reconstruction - images)
     inside = F.clip(reconstruction, 1e-7, 1 - 1e-7)

@@ -1,4 +1,4 @@
-"""The optimizer of a training: built from settings, kept in checkpoints, put back."""
+"""The optimizer of a training: built from settings, saved in checkpoints and restored."""
 import math
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -15,12 +15,12 @@ from .checkpoint import damaged
 
 
 class Trainer(gluon.Trainer):
-    """Gluon's trainer, which shortens gradients whose norm is more than ``clip`` times the usual one; 0: none.
+    """Gluon's trainer, clipping gradients whose norm is more than ``clip`` times the usual one; 0: no clipping.
 
-    The usual norm is a moving average, so that ``clip`` means the same for every model, loss and image size: what it
-    stops are jumps of the loss, after which Adam would make steps as long as if they were the rule.
+    The usual norm is a moving average, so that ``clip`` means the same for every model, loss and image size. It guards
+    against jumps of the loss, after which Adam would take steps as long as if such gradients were the rule.
 
-    With several ``workers`` a gradient is the sum of theirs, and each of them updates its own copy of the parameters.
+    With several ``workers``, a gradient is the sum of theirs, and each of them updates its own copy of the parameters.
     """
 
     _DECAY = 0.9
@@ -35,11 +35,11 @@ class Trainer(gluon.Trainer):
         super().__init__(parameters, optimizer, kvstore=workers.store or "device", update_on_kvstore=False)
         self.clip = clip
         self.workers = workers
-        # Now, and not in the first step, whose update of BatchNorm's averages several devices would lose; and a
-        # prediction may leave weights in oneDNN's own layout, which the servers would take for rows.
+        # Here and not in the first step: with several devices, the update of BatchNorm's averages in that step would be
+        # lost, and a prediction may leave weights in oneDNN's own layout, which the servers would take for row-major.
         self._init_kvstore()
         self._init_params()
-        #: The moving average of the norm of an example's gradient; 0 before the first update.
+        #: The moving average of the gradient norm per example; 0 before the first update.
         self.usual_norm = 0.0
 
     def step(self, batch_size: int, ignore_stale_grad: bool = False) -> None:
@@ -54,12 +54,12 @@ class Trainer(gluon.Trainer):
         self.update(batch_size / self._share(batch_size), ignore_stale_grad)
 
     def _share(self, batch_size: int) -> float:
-        """Return what remains of the gradients, and let their norm enter the average."""
+        """Return the factor by which to scale the gradients, and add their norm to the moving average."""
         gradients = [parameter.list_grad()[0] for parameter in self._params if parameter.grad_req != "null"]
         squares = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).asnumpy()
         norm = math.sqrt(squares.sum(dtype=np.float64)) / batch_size
         if not 0 < norm < math.inf:
-            return 1.0  # a loss that is not finite is told by who measures it
+            return 1.0  # a loss that is not finite is reported where it is measured
         limit = self.clip * (self.usual_norm or norm)
         share = min(1.0, limit / norm)
         self.usual_norm = self._DECAY * (self.usual_norm or norm) + (1 - self._DECAY) * share * norm
@@ -78,17 +78,18 @@ def build_trainer(
 ) -> Trainer:
     """Return the trainer of a model's parameters.
 
-    ``optimizer`` is MXNet's name of it; ``schedule`` is 'constant', or 'cosine': from ``learning_rate`` to zero over
-    all ``updates`` of the training. In the first ``warm_up`` of them, a share in [0, 1), the rate rises from zero.
+    ``optimizer`` is its name in MXNet; ``schedule`` is 'constant', or 'cosine': from ``learning_rate`` to zero over all
+    ``updates`` of the training. Over the first ``warm_up`` of them, a share in [0, 1), the rate rises from zero.
     ``clip`` and ``workers``: see :class:`Trainer`.
     """
-    # Updates count from 1 and gluoncv ends one early: so the first has the whole rate, the last not yet zero.
+    # MXNet counts updates from 1 and gluoncv ends one early; so the first has the full rate, and the last is not yet
+    # zero.
     rising = int(warm_up * updates)
     scheduler = LRScheduler(schedule, base_lr=learning_rate, niters=updates + 1 - rising, offset=1)
     if rising:
         rise = LRScheduler("linear", base_lr=0, target_lr=learning_rate, niters=rising + 1)
         scheduler = LRSequential([rise, scheduler])
-        scheduler.base_lr = learning_rate  # or MXNet prints that it has another
+        scheduler.base_lr = learning_rate  # or MXNet prints that they differ
     made = mx.optimizer.create(optimizer, learning_rate=learning_rate, lr_scheduler=scheduler)
     return Trainer(model.collect_params(), made, clip, workers)
 
@@ -107,8 +108,8 @@ def check_batches(examples: int, batch_size: int, devices: int, workers: Workers
 def optimizer_state(trainer: Trainer) -> Dict[str, np.ndarray]:
     """Return the optimizer's arrays as "<parameter index>.<slot>" and, where it clips, the trainer's "usual_norm".
 
-    ``Trainer.save_states`` would pickle them. The private attribute is safe to read: MXNet 1.9.1 is
-    the last release. Each device holds the same numbers; the first one speaks.
+    ``Trainer.save_states`` would pickle them. The private attribute is safe to read, because MXNet 1.9.1 is the last
+    release. All devices hold the same numbers; those of the first one are returned.
     """
     arrays = {
         f"{index}.{slot}": array.asnumpy()
@@ -119,7 +120,7 @@ def optimizer_state(trainer: Trainer) -> Dict[str, np.ndarray]:
 
 
 def restore_optimizer(trainer: Trainer, arrays: Dict[str, np.ndarray], updates: int, path: Path) -> None:
-    """Let a new trainer go on after ``updates`` with the arrays of :func:`optimizer_state`, on every device.
+    """Make a new trainer continue after ``updates`` with the arrays of :func:`optimizer_state`, on every device.
 
     Raises VQVAEError, naming the checkpoint ``path``, if they do not fit.
     """
@@ -128,7 +129,7 @@ def restore_optimizer(trainer: Trainer, arrays: Dict[str, np.ndarray], updates: 
         if saved is None or saved.shape != () or saved.dtype != np.float64:
             raise damaged(path)
         trainer.usual_norm = float(saved)
-    # What optimizers have begin_num_update for; they count the updates of each parameter from there.
+    # This is what begin_num_update is for; optimizers count the updates of each parameter from there.
     trainer.optimizer.begin_num_update = trainer.optimizer.num_update = updates
     for updater, position in zip(trainer._updaters, range(len(trainer._updaters))):
         for index, parameter in enumerate(trainer._params):

@@ -1,4 +1,4 @@
-"""What is particular to the training of a prior over codes: its model, a step, a measurement, its pictures."""
+"""The parts of training that are specific to a prior over codes: its model, a step, its metrics, its pictures."""
 import math
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -28,7 +28,7 @@ PRIOR = Kind(
 )
 
 _EVALUATION_BATCH = 100
-_MOVED = 0.5  # share of an epoch's images, where the recipe moves any
+_MOVED = 0.5  # share of an epoch's images that are moved, if the recipe moves any
 _COLUMNS = 10  # samples of a class in a picture
 _MOST_ROWS = 10
 
@@ -52,14 +52,14 @@ class PriorObjective(HybridBlock):
 
 
 class BitsMeter:
-    """Averages bits an image over an epoch, apart for images with and without their class."""
+    """Averages bits per image over an epoch, separately for images with and without their class."""
 
     def __init__(self, workers: Workers = ALONE) -> None:
         self._workers = workers
         self._sums, self._counts = np.zeros(2), np.zeros(2, int)
 
     def update(self, bits: np.ndarray, with_class: np.ndarray) -> None:
-        """Add the bits (N,) of images; raise FloatingPointError for such that are not finite."""
+        """Add the bits (N,) of images; raise FloatingPointError for bits that are not finite."""
         if not np.isfinite(bits).all():
             raise FloatingPointError
         for kind in (0, 1):
@@ -68,7 +68,7 @@ class BitsMeter:
             self._counts[kind] += len(chosen)
 
     def summary(self) -> Dict[str, float]:
-        """Return the means over all workers; where there were no images of one kind, it has the mean of the other."""
+        """Return the means over all workers; a kind without any images has the mean of the other kind."""
         return self._means(*self._workers.sum(self._sums, self._counts))
 
     @staticmethod
@@ -77,13 +77,13 @@ class BitsMeter:
         return dict(zip(PRIOR.metrics, map(float, means)))
 
     def progress(self) -> Dict[str, str]:
-        """Return the means of this worker in short."""
+        """Return the means of this worker as short texts."""
         summary = self._means(self._sums, self._counts)
         return {"bits": f"{summary['bits_per_image']:.1f}", "with class": f"{summary['bits_per_image_with_class']:.1f}"}
 
 
 class CodePrior:
-    """A prior and its optimizer, for a :class:`Loop`; the members are those of Trained.
+    """A prior and its optimizer, for a :class:`Loop`; its members are those of Trained.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ class CodePrior:
     ctx : list of mx.Context
         Each batch is divided among these devices.
     decode : callable, optional
-        Makes images of codes, for pictures of samples; without, there are none.
+        Makes images from codes, for pictures of samples; without it, there are none.
     weights : callable, optional
-        Returns the parameters by name, of a prior of this size that knows no moved images, which are the start.
+        Returns the initial parameters by name, from a prior of this size that knows no moved images.
     workers : Workers
-        Those who train together, each with a share of every batch.
+        The workers that train together, each with a share of every batch.
 
     Raises
     ------
     VQVAEError
-        If a batch is too small for the workers and their devices; when it starts, if the weights are those of a prior
-        of another size.
+        If a batch is too small for the workers and their devices and, when training starts, if the weights are those of
+        a prior of another size.
     """
 
     kind = PRIOR
@@ -146,7 +146,7 @@ class CodePrior:
         return len(self.dataset.train.codes)
 
     def start(self, rng: np.random.RandomState) -> None:
-        """Take the weights that were given; a moved image starts as one that is not."""
+        """Load the weights that were given; the vectors for moved images start as those for images not moved."""
         if self._weights is None:
             return
         weights, label = dict(self._weights()), self.model.label.weight
@@ -178,10 +178,10 @@ class CodePrior:
     def _move(
         self, chosen: np.ndarray, codes: np.ndarray, labels: np.ndarray, rng: np.random.RandomState
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Put the codes of moved images in place of some, with the class that stands for the old one moved so.
+        """Replace the codes of some images by those of the moved images, and their classes by the ones for that move.
 
-        Source: Jun et al., "Distribution Augmentation for Generative Modeling" (2020): what is learnt of changed images
-        serves the others, and is not taken for them.
+        Source: Jun et al., "Distribution Augmentation for Generative Modeling" (2020): what is learnt from changed
+        images helps with the others, but the changed ones are not mistaken for them.
         """
         moved = rng.random_sample(len(chosen)) < _MOVED
         ways = np.where(moved, 1 + rng.randint(len(self.dataset.moved), size=len(chosen)), 0)
@@ -215,7 +215,7 @@ class CodePrior:
         return [f"samples_{index}_epoch{epoch}.png" for index in range(count)]
 
     def draw(self, folder: Path, epoch: int) -> None:
-        """Draw samples, a row for each of the first classes; without classes, one of all."""
+        """Draw samples, one row for each of the first classes or, without classes, a single row."""
         from ..evaluation.plots import draw_rows
 
         rows = max(1, min(self._no_class, _MOST_ROWS))
@@ -255,11 +255,11 @@ class CodePrior:
 
 
 def without_moved(prior: Prior, weights: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """Return the weights of a checkpoint without what is known of moved images, for a ``prior`` of the others alone."""
+    """Return a checkpoint's weights without those for moved images, for a ``prior`` that knows none."""
     name, rows = prior.label.weight.name, prior.size.num_classes + 1
     return {**weights, name: weights[name][:rows]} if name in weights else weights
 
 
 def _to_array(values: np.ndarray) -> mx.nd.NDArray:
-    # Unlike mx.nd.array, from_numpy does not wait for the work that MXNet has in hand.
+    # Unlike mx.nd.array, from_numpy does not wait for MXNet's pending work.
     return mx.nd.from_numpy(values.astype(np.float32))

@@ -1,11 +1,11 @@
-"""What came of several models trained alike: figures, their means over the seeds, and the table that compares them."""
+"""The results of several models trained alike: numbers, their means over the seeds, and the table of them."""
 import math
 import statistics
 from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 #: The metrics of each split.
 CURVES = ("loss", "mse", "perplexity", "codes_used")
-#: The figures of one training, in the order of the CSV: at its best epoch (lowest validation error) and its last.
+#: The numbers of one training, in the order of the CSV: at its best epoch (lowest validation error) and its last.
 FIGURES = (
     "encoder_parameters",
     "decoder_parameters",
@@ -14,7 +14,7 @@ FIGURES = (
     "best_epoch",
     *(f"{when}_{split}_{name}" for when in ("best", "last") for split in ("train", "validation") for name in CURVES),
 )
-#: Columns of the printed table and what they show of FIGURES.
+#: The columns of the printed table, the one of FIGURES that each shows, and its format.
 _TABLE = (
     ("parameters", "encoder_parameters", "{:.0f}"),
     ("best epoch", "best_epoch", "{:.1f}"),
@@ -69,11 +69,11 @@ def _spread(values: Sequence[float]) -> Tuple[float, float]:
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """Return a Markdown table: a row for each model, means over the seeds and, after ±, deviations.
+    """Return a Markdown table with a row for each model: means over the seeds and, after ±, standard deviations.
 
-    MSE, loss, perplexity and codes used are those of the best epoch unless a column says otherwise; the
-    perplexity is that of the whole validation split. Where the data have classes, a second table has a row for each:
-    the validation MSE of its images at the best epoch.
+    MSE, loss, perplexity and codes used are those of the best epoch unless a column says otherwise; the perplexity is
+    that of the whole validation split. If the data have classes, a second table has a row for each, with the validation
+    MSE of its images at the best epoch.
     """
     rows = [["model", *(title for title, _, _ in _TABLE)]]
     for label, figures in summarize(results).items():

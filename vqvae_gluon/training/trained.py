@@ -1,4 +1,4 @@
-"""What a loop asks of that which it trains: all that differs between one kind of training and another."""
+"""The interface of what a loop trains: everything in which one kind of training differs from another."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Protocol
 
@@ -15,34 +15,34 @@ class Meter(Protocol):
     """Sums up the steps of an epoch."""
 
     def summary(self) -> Dict[str, float]:
-        """Return the metrics so far, in the names of :class:`Kind`."""
+        """Return the metrics so far, by the names in :class:`Kind`."""
 
     def progress(self) -> Dict[str, str]:
-        """Return what the progress bar shows of them."""
+        """Return the texts that the progress bar shows, by name."""
 
 
 class Averages(Protocol):
-    """What follows the training without a gradient and belongs into its checkpoints."""
+    """State that is updated without a gradient and belongs in the checkpoints."""
 
     def state(self) -> Dict[str, np.ndarray]:
         """Return its arrays by name."""
 
     def restore(self, state: Dict[str, np.ndarray]) -> None:
-        """Take the arrays of :meth:`state` back."""
+        """Restore the arrays of :meth:`state`."""
 
 
 class Trained(Protocol):
-    """What a :class:`Loop` trains: something with the members below, of no common base.
+    """What a :class:`Loop` trains: any object with the members below; there is no common base class.
 
     The settings that the loop itself reads from ``recipe`` are ``seed``, ``num_epoch``, ``epoch_passes``,
-    ``batch_size``, ``checkpoint_period`` and ``training_metrics``. ``fingerprint`` tells one data set from another,
-    ``examples`` counts those of the training split and ``unit`` names them in the plural. The ``trainer`` is one of
-    :func:`build_trainer`, of the parameters of ``model``. ``histograms`` are counts (K,) by name, of what the last
-    :meth:`measure` met and, if it came later, the last :meth:`draw`; only events show them.
+    ``batch_size``, ``checkpoint_period`` and ``training_metrics``. ``fingerprint`` identifies the data set,
+    ``examples`` is the number of examples in the training split, and ``unit`` is the plural noun for them. ``trainer``
+    comes from :func:`build_trainer`, with the parameters of ``model``. ``histograms`` are counts (K,) by name, from the
+    last :meth:`measure` and, if it came later, the last :meth:`draw`; only events show them.
 
-    All randomness must be drawn from the ``rng`` of an epoch or from MXNet, which the loop seeds for each epoch: then
-    a resumed training is the uninterrupted one bit for bit. :meth:`step` and :meth:`measure` raise FloatingPointError
-    where the loss is not finite.
+    All randomness must be drawn from the ``rng`` of an epoch or from MXNet, which the loop seeds for each epoch, so
+    that a resumed training is the same, bit for bit, as an uninterrupted one. :meth:`step` and :meth:`measure` raise
+    FloatingPointError if the loss is not finite.
     """
 
     kind: Kind
@@ -63,31 +63,31 @@ class Trained(Protocol):
 
 
     def start(self, rng: np.random.RandomState) -> None:
-        """Do what comes once, before the first epoch."""
+        """Prepare the training; called once, before the first epoch."""
 
     def meter(self) -> Meter:
         """Return a meter for an epoch."""
 
     def ahead(self, orders: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the numbers (N,) of each batch to come in a pass, whose examples may be read before they are learnt."""
+        """Yield the example numbers (N,) of each batch in a pass, so that the examples can be read in advance."""
 
     def step(self, chosen: np.ndarray, meter: Any, rng: np.random.RandomState) -> None:
-        """Learn from the training examples whose numbers (N,) are ``chosen``, and tell the :meth:`meter`."""
+        """Learn from the training examples with the numbers ``chosen`` (N,), and update the ``meter``."""
 
     def measure(self, split: str) -> Dict[str, float]:
         """Return the metrics of a whole split, 'train' or 'validation', without learning from it."""
 
     def describe(self, row: Dict[str, float]) -> str:
-        """Return what the line of an epoch says of its row in the history."""
+        """Return what the line printed for an epoch says of its row in the history."""
 
     def concern(self, row: Dict[str, float]) -> str:
-        """Return in one line what is wrong with an epoch that went through, its likely cause and what to try, or ''."""
+        """Return one line on what is wrong with a finished epoch, its likely cause and what to try, or ''."""
 
     def pictures(self, epoch: int) -> List[str]:
         """Return the names of the pictures that :meth:`draw` may make, PNG files ``<what>_epoch<epoch>...``."""
 
     def draw(self, folder: Path, epoch: int) -> None:
-        """Draw what the epoch that has just ended can do into a folder."""
+        """Draw the pictures of the epoch that has just ended into a folder."""
 
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
-        """Draw the history's rows into a file."""
+        """Plot the history's rows to a file."""
