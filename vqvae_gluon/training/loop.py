@@ -42,8 +42,8 @@ class Loop:
         A new folder or, with ``resume``, that of an interrupted training with the same recipe.
     resume : bool
         Continue from the newest checkpoint. The recipe may have another ``num_epoch`` than the folder's, but not less
-        than the number of epochs trained already: from there on, the learning rate follows the schedule for that
-        number.
+        than the number of epochs trained already; from there on, the learning rate follows the schedule of a training
+        with the new number.
     events : Events, optional
         Receives every epoch, for TensorBoard.
 
