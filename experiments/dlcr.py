@@ -4,7 +4,7 @@ Usage: .venv/bin/pip install -e '.[experiments]'
        .venv/bin/python experiments/dlcr.py              (about an hour on two cores; goes on if interrupted)
        .venv/bin/python experiments/dlcr.py digits       (or photos: one half, in this process)
 
-Cuts the data, runs `vqvae compare` on both kinds of images at once, a core each, and writes the tables into
+Cuts the data, runs `vqvae compare` on both kinds of images at once, one core each, and writes the tables into
 docs/dlcr.md and the CSVs and plots into docs/dlcr/.
 """
 import importlib.metadata
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS, PAGE = ROOT / "runs" / "dlcr", ROOT / "docs" / "dlcr.md"
 COUNTS = {"train": 128, "validation": 1280, "test": 128}
 SIZE = (16, 16)
-# Photographs in the package scikit-image that are in the public domain (CC0 or released by NASA and SpaceX).
+# Photographs in the package scikit-image that are in the public domain (CC0, or released by NASA and SpaceX).
 PHOTOS = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png"),
     *("coffee.png", "grass.png", "gravel.png", "rocket.jpg"),
@@ -66,8 +66,8 @@ MODELS = (
     f"1x1 seed={INCEPTION}_1x1,width=4,update=gradient",
     f"DLCR seed={INCEPTION}_dlcr,width=4,update=gradient",
     "DLCR seed random branch=vqvae_dlcr_random_branch,width=4,update=gradient",
-    # With Adam the weight of the codebook's own term is of no effect: a beta of 0.25 there instead of at the
-    # commitment leaves the commitment at weight 1, four times as much.
+    # With Adam, the weight of the codebook loss has no effect: a beta of 0.25 there, instead of on the commitment loss,
+    # leaves the commitment loss at weight 1, four times as much.
     f"DLCR seed misplaced beta={INCEPTION}_dlcr,width=4,update=gradient,beta=256",
 )
 
@@ -82,7 +82,7 @@ def digits() -> Dict[str, np.ndarray]:
 
 
 def photos() -> Dict[str, np.ndarray]:
-    """Return tiles of photographs, cut without overlap, shrunk to 16 x 16 and dealt out at random."""
+    """Return tiles of photographs, cut without overlap, shrunk to 16 x 16 and dealt out to the splits at random."""
     package = importlib.metadata.distribution("scikit-image")
     tiles = []
     for name in PHOTOS:
@@ -114,14 +114,14 @@ def compare(kind: str) -> int:
 
 
 def paste(page: Path, name: str, table: str) -> None:
-    """Put a table into a page, between the marks of its name."""
+    """Put a table into a page, between the marks with its name."""
     mark = f"<!-- {name} -->\n"
     pattern = re.compile(re.escape(mark) + ".*?" + re.escape(mark), re.DOTALL)
     page.write_text(pattern.sub(lambda _: mark + "\n" + table + "\n" + mark, page.read_text()))
 
 
 def compare_all() -> int:
-    """Compare on both kinds at once, a core each, and paste the tables."""
+    """Compare on both kinds at once, one core each, and paste the tables."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen([sys.executable, __file__, kind], env=environment) for kind in KINDS]
     status = max(process.wait() for process in processes)

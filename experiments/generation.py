@@ -3,8 +3,8 @@
 Usage: .venv/bin/pip install -e '.[experiments]'
        .venv/bin/python experiments/generation.py [--model DIR] [--samples 10000] [--pictures DIR]
 
-Prints tables: samples as the LeNet judge sees them at several settings, and how well bits tell strangers from test
-digits. Draws a picture of samples, one of completions and one of samples beside their nearest training digits.
+Prints tables: how the LeNet judge reads samples at several settings, and how well bits tell strangers from test digits.
+Draws a picture of samples, one of completions and one of samples beside their nearest training digits.
 """
 import argparse
 import importlib.metadata
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def print_samples(sampler: Sampler, data: Dataset, judge: Judge, count: int) -> None:
-    """Print, for each setting, what share of samples is read as wanted, their distance, and how many repeat."""
+    """Print, for each setting, the share of samples read as wanted, their distance, and the share that repeat."""
     training = {codes.tobytes() for codes in sampler.predictor.encode(data.train.images)}
     real = judge.features(to_unit(data.test.images))
     labels = data.test.labels[:count]
@@ -71,7 +71,7 @@ def print_samples(sampler: Sampler, data: Dataset, judge: Judge, count: int) -> 
 
 
 def print_strangers(sampler: Sampler, data: Dataset) -> None:
-    """Print the area under the ROC curve by which bits tell strangers from test digits."""
+    """Print the area under the ROC curve when bits are used to tell strangers from test digits."""
     known = bits_of(sampler, data.test.images)
     strangers = {"mirrored test digits": data.test.images[..., ::-1], "tiles of photographs": tiles()}
     print(f"\n{'':24} bits an image  area under the ROC curve\n{'test digits':24} {known.mean():13.1f}")
@@ -82,12 +82,12 @@ def print_strangers(sampler: Sampler, data: Dataset) -> None:
 
 
 def bits_of(sampler: Sampler, images: np.ndarray) -> np.ndarray:
-    """Return the bits (N,) of images."""
+    """Return the bits (N,) of images (N, C, H, W)."""
     return sampler.bits(sampler.predictor.encode(images))
 
 
 def roc_area(ordinary: np.ndarray, strange: np.ndarray) -> float:
-    """Return the probability that a strange one has a higher score than an ordinary one, ties counted half."""
+    """Return the probability that a strange image scores higher than an ordinary one, with ties counted half."""
     ranks = rankdata(np.concatenate([ordinary, strange]))[len(ordinary) :]
     return float((ranks.sum() - len(strange) * (len(strange) + 1) / 2) / (len(ordinary) * len(strange)))
 
@@ -101,7 +101,7 @@ def frechet(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def tiles(side: int = 28) -> np.ndarray:
-    """Return all tiles (N, 1, side, side) of the photographs in gray that do not overlap."""
+    """Return all non-overlapping tiles (N, 1, side, side) of the photographs in gray."""
     package = importlib.metadata.distribution("scikit-image")
     found: List[np.ndarray] = []
     for name in PHOTOS:
@@ -113,7 +113,7 @@ def tiles(side: int = 28) -> np.ndarray:
 
 
 def draw(sampler: Sampler, data: Dataset, folder: Path) -> None:
-    """Draw samples, a row a class; completions; and samples above their nearest training digits."""
+    """Draw samples, one row per class; completions; and samples above their nearest training digits."""
     names = np.repeat(sampler.classes, COLUMNS)
     images = to_bytes(sampler.predictor.decode(sampler.sample(len(names), list(names), SEED)))
     draw_rows(folder / "samples.png", [(name, row) for name, row in zip(sampler.classes, np.split(images, COLUMNS))])

@@ -19,26 +19,26 @@ from vqvae_gluon.data.image_file import read_pixels, stretch
 from vqvae_gluon.errors import VQVAEError
 from vqvae_gluon.files import writing
 
-#: Three more that come with scikit-image: of NASA, and with "no known copyright restrictions" or none stated.
+#: Three more photographs in scikit-image: from NASA, and with "no known copyright restrictions" or none stated.
 MORE_PHOTOS = ("hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png")
 TILE, STEP = 64, 32
 EMOJI_PACKAGE = "emoji-datasource-twitter@16.0.0"
 #: Shares of the splits, in the order of SPLITS.
 PHOTO_SHARES, EMOJI_SHARES, CELL_SHARES = (0.7, 0.15, 0.15), (0.8, 0.1, 0.1), (0.7, 0.1, 0.2)
-#: What tells near copies of one emoji from each other: skin tones, genders, the other direction, and joints.
+#: The code points in which near copies of one emoji differ: skin tones, genders, the other direction, and joiners.
 _VARIANT_CODES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff", "2640", "2642", "27a1", "200d", "fe0f"}
 #: Man and woman, boy and girl, two men and two women hand in hand.
 _SAME = {"1f468": "1f9d1", "1f469": "1f9d1", "1f466": "1f9d2", "1f467": "1f9d2", "1f46c": "1f46b", "1f46d": "1f46b"}
 
-#: Split, name of the file without its suffix, image (C, H, W) uint8.
+#: Split, file name without its suffix, image (C, H, W) uint8.
 Images = Iterator[Tuple[str, str, np.ndarray]]
 
 
 def photographs() -> Images:
     """Yield tiles (3, 64, 64) of photographs.
 
-    A photograph is divided from left to right into a part for each split; tiles overlap by half within a part, and
-    none reaches into another one.
+    Each photograph is divided from left to right into a part for each split; tiles overlap by half within a part, and
+    none reaches into another part.
     """
     folder = _locate("scikit-image", "skimage/data")
     for name in PHOTOS + MORE_PHOTOS:
@@ -53,7 +53,7 @@ def photographs() -> Images:
 
 
 def emoji() -> Images:
-    """Yield emoji (3, 64, 64) on white; near copies of one are in one split, and of equal ones only the first counts.
+    """Yield emoji (3, 64, 64) on white, near copies in the same split, and only the first of identical images.
 
     Raises VQVAEError without npm or the package.
     """
@@ -89,27 +89,27 @@ def cells(side: int) -> Images:
 
 
 def sound_cells() -> Images:
-    """Yield solar cells (1, 64, 64), of the training and the validation split only those that are surely sound."""
+    """Yield solar cells (1, 64, 64); those of the training and validation splits are surely sound."""
     labels = cell_labels()
     return (one for one in cells(64) if one[0] == "test" or labels[one[1]][0] == 0)
 
 
 def cell_labels() -> Dict[str, Tuple[float, str]]:
-    """Return by the name of a cell the probability of a defect, 0, 1/3, 2/3 or 1, and 'mono' or 'poly'."""
+    """Return by cell name the probability of a defect (0, 1/3, 2/3 or 1) and 'mono' or 'poly'."""
     lines = (_locate("elpv-dataset", "elpv_dataset/data") / "labels.csv").read_text().splitlines()
     fields = (line.split() for line in lines if line)
     return {Path(path).stem: (float(probability), kind) for path, probability, kind in fields}
 
 
 class ImageSet(NamedTuple):
-    """Images of ``channels`` x ``side`` x ``side``, and what yields them."""
+    """Images of ``channels`` x ``side`` x ``side``, and the function that yields them."""
 
     channels: int
     side: int
     images: Callable[[], Images]
 
 
-#: By the name of the folder.
+#: The sets by folder name.
 SETS = {
     "photographs": ImageSet(3, TILE, photographs),
     "emoji": ImageSet(3, 64, emoji),
@@ -120,7 +120,7 @@ SETS = {
 
 
 def prepare(name: str, cache: Path) -> Path:
-    """Return the folder of a set of images in the cache, written if it is not there yet."""
+    """Return the folder of a set of images in the cache, which is written if it is not there yet."""
     folder, unfinished = cache / name, cache / f"{name}.unfinished"
     if not folder.exists():
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -133,7 +133,7 @@ def prepare(name: str, cache: Path) -> Path:
 
 
 def pack(name: str, cache: Path) -> Path:
-    """Return a file .npz of the splits of a set, uint8 (N, C, H, W), written if it is not there yet."""
+    """Return an .npz file of the splits of a set, uint8 (N, C, H, W), which is written if it is not there yet."""
     path = cache / f"{name}.npz"
     if not path.exists():
         channels, side, _ = SETS[name]
@@ -152,12 +152,12 @@ def _locate(package: str, path: str) -> Path:
 
 
 def _ends(shares: Tuple[float, ...]) -> List[float]:
-    """Return where all but the last of some shares of 1 end, and 1."""
+    """Return the ends of all but the last of some shares of 1, and then 1."""
     return [*np.cumsum(shares)[:-1], 1.0]
 
 
 def _emoji_groups(entries: List[Dict[str, Any]]) -> List[List[str]]:
-    """Return the names of files, those of near copies together."""
+    """Return file names, with those of near copies grouped together."""
     groups: Dict[Tuple[str, ...], List[str]] = {}
     for entry in entries:
         codes = Path(entry["image"]).stem.split("-")
@@ -168,7 +168,7 @@ def _emoji_groups(entries: List[Dict[str, Any]]) -> List[List[str]]:
 
 
 def _deal(groups: List[List[str]], shares: Tuple[float, ...]) -> Iterator[Tuple[str, List[str]]]:
-    """Yield groups in an order drawn by a fixed seed, each with its split."""
+    """Yield groups in an order drawn with a fixed seed, each with its split."""
     total, dealt = sum(map(len, groups)), 0
     ends = _ends(shares)
     for number in np.random.RandomState(0).permutation(len(groups)):
@@ -177,7 +177,7 @@ def _deal(groups: List[List[str]], shares: Tuple[float, ...]) -> Iterator[Tuple[
 
 
 def _on_white(pixels: np.ndarray) -> np.ndarray:
-    """Return (3, H, W) of (H, W, 4) uint8: (c * a + 255 * (255 - a)) / 255, rounded to the nearest; never a tie."""
+    """Return (3, H, W) from (H, W, 4) uint8: (c * a + 255 * (255 - a)) / 255, rounded to nearest; there are no ties."""
     colour, alpha = pixels[..., :3].astype(np.int32), pixels[..., 3:].astype(np.int32)
     flat = (colour * alpha + 255 * (255 - alpha) + 127) // 255
     return flat.astype(np.uint8).transpose(2, 0, 1)

@@ -2,10 +2,11 @@
 
 Usage: .venv/bin/pip install -e '.[experiments]'
        .venv/bin/python experiments/images.py             (some hours on one core; goes on if interrupted)
-       .venv/bin/python experiments/images.py --report    (only the page, of what is measured so far)
+       .venv/bin/python experiments/images.py --report    (only the page, from the measurements so far)
 
-Makes the images, chooses the peer's settings, trains both, look by look in turn, scores solar cells, and writes tables
-and pictures into docs/images.md and docs/images/. A result is made anew if its settings, ours included, are others now.
+Prepares the images, chooses the peer's settings, trains both in turn from look to look, scores solar cells, and writes
+tables and pictures into docs/images.md and docs/images/. A result is computed anew if its settings, including ours,
+have changed.
 """
 import argparse
 import json
@@ -17,7 +18,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE, BENCHMARKS = ROOT / "experiments", ROOT / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))  # whose processes and environment of peers serve here, too
+sys.path.insert(0, str(BENCHMARKS))  # its worker processes and the peers' environment are used here, too
 
 import numpy as np  # noqa: E402
 import strange_cells  # noqa: E402
@@ -29,7 +30,7 @@ import image_sets  # noqa: E402
 from vqvae_gluon import Recipe, VQVAEError, get_recipe  # noqa: E402
 from vqvae_gluon.files import parse_json, read_bytes, write_bytes  # noqa: E402
 
-#: Pixels a side for which one code stands.
+#: The side, in pixels, of the square that one code covers.
 STRIDES = {"photographs": 4, "emoji": 4, "cells-64": 4, "cells-128": 8}
 STRANGE = "strange"
 MODEL, WIDTH, CODES, DIMENSIONS, BATCH = "vqvae_residual", 128, 512, 64, 32
@@ -45,7 +46,7 @@ PICTURED = 8
 
 
 class Work(NamedTuple):
-    """One set of images: its ``name``, its file .npz, and the folder of its results."""
+    """One set of images: its ``name``, its .npz file, and the folder of its results."""
 
     name: str
     images: Path
@@ -53,7 +54,7 @@ class Work(NamedTuple):
 
 
 def main() -> None:
-    """Measure what is not measured yet, and write the page."""
+    """Measure what has not been measured yet, and write the page."""
     options = _options()
     if not options.report:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
@@ -95,7 +96,7 @@ def _names(text: str) -> List[str]:
 
 
 def measure(name: str, options: argparse.Namespace) -> None:
-    """Choose the peer's settings for a set of images, and let both train with each seed."""
+    """Choose the peer's settings for a set of images, and train both with each seed."""
     work = Work(name, image_sets.pack(name, options.data), options.results / name)
     work.results.mkdir(parents=True, exist_ok=True)
     peer = choose(work, options)
@@ -115,7 +116,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
 
 
 def our_recipe(name: str, data: str, epochs: int, seed: int) -> Recipe:
-    """Return the package's recipe for a set of images: its defaults, and what the peer has as well."""
+    """Return this package's recipe for a set of images: its defaults, and the settings that the peer shares."""
     channels, side, _ = image_sets.SETS[name]
     sizes = {"channels": channels, "image_size": (side, side), "stride": STRIDES.get(name, 4)}
     codebook = {"num_embeddings": CODES, "embedding_dim": DIMENSIONS}
@@ -125,7 +126,7 @@ def our_recipe(name: str, data: str, epochs: int, seed: int) -> Recipe:
 
 
 def passes(updates: int, examples: int) -> int:
-    """Return how many passes over the training images make nearly so many updates, at least one."""
+    """Return the number of passes over the training images that comes nearest to so many updates, at least one."""
     return max(1, round(updates / -(-examples // BATCH)))
 
 
@@ -153,10 +154,10 @@ def choose(work: Work, options: argparse.Namespace) -> Dict[str, Any]:
 def race(
     work: Work, arguments: Dict[str, Dict[str, Any]], stops: Sequence[int], pictured: Sequence[int] = ()
 ) -> Dict[str, Any]:
-    """Train 'ours', 'peer' or both, in turn from look to look; return the looks of each.
+    """Train 'ours', 'peer' or both, taking turns from look to look; return the looks of each.
 
     A look holds the ``updates``, ``seconds`` and ``cpu_seconds`` of training so far and the metrics of the validation
-    split. The reconstructions of the ``pictured`` validation images are written among the results.
+    split. The reconstructions of the ``pictured`` validation images are written to the folder of results.
     """
     contenders = {"ours": (Path(sys.executable), "images_ours.py"), "peer": (make_peers(), "images_peer.py")}
     workers: Dict[str, Worker] = {}
@@ -195,7 +196,7 @@ def measure_strange(options: argparse.Namespace) -> None:
 
 
 def recall(path: Path, settings: Dict[str, Any], work: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
-    """Return the result in a file, or what some work returns, kept there with the settings that it belongs to."""
+    """Return the result in a file if it has the same settings; otherwise do the work, and save its result with them."""
     if path.exists():
         result = parse_json(path, read_bytes(path))
         if result["settings"] == settings:

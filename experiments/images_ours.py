@@ -1,4 +1,4 @@
-"""Trains this package's model for images.py, so many updates at a time as it is asked for."""
+"""Train this package's model for images.py, by as many updates at a time as requested."""
 import time
 from itertools import islice
 from typing import Any, Dict, Iterator, List, Tuple
@@ -13,17 +13,17 @@ from vqvae_gluon.training.autoencoder import Autoencoder
 
 
 class Run:
-    """One training. It makes the very updates that ``vqvae train`` makes, but can be halted within an epoch."""
+    """One training, with exactly the updates of ``vqvae train``, that can be paused within an epoch."""
 
     def begin(self, images: str, recipe: Dict[str, Any]) -> None:
-        """Start a training with a recipe on the splits, uint8 (N, C, H, W), of a file .npz."""
+        """Start a training with a recipe on the splits, uint8 (N, C, H, W), of an .npz file."""
         arrays = np.load(images)
         dataset = Dataset(*(Split(arrays[name]) for name in SPLITS))
         self._trained = Autoencoder(Recipe.from_dict(recipe), dataset)
         self._batches = self._order()
 
     def _order(self) -> Iterator[Tuple[np.ndarray, np.random.RandomState]]:
-        """Yield for each update the numbers of its images, and the generator of its epoch, as ``Loop`` draws them."""
+        """Yield for each update the numbers of its images and the generator of its epoch, drawn as in ``Loop``."""
         trained, recipe = self._trained, self._trained.recipe
         for epoch in range(recipe.num_epoch):
             rng = np.random.RandomState([recipe.seed, epoch])
@@ -33,7 +33,7 @@ class Run:
                 yield chosen, rng
 
     def advance(self, updates: int) -> Dict[str, float]:
-        """Make updates; return the seconds, the codebook's start included, and the metrics of the validation split."""
+        """Run updates; return their time, with the codebook's initialisation, and metrics of the validation split."""
         meter = self._trained.meter()
         start, cpu_start = time.perf_counter(), time.process_time()
         for chosen, rng in islice(self._batches, updates):
@@ -44,7 +44,7 @@ class Run:
         return {**seconds, **{name: figures[name] for name in ("mse", "perplexity", "codes_used")}}
 
     def reconstruct(self, chosen: List[int], path: str) -> None:
-        """Write the reconstructions of some validation images, uint8, to a file .npy."""
+        """Write the reconstructions of some validation images, uint8, to an .npy file."""
         images = self._trained.dataset.validation.images[chosen]
         output = self._trained.model(mx.nd.array(to_unit(images)))
         np.save(path, to_bytes(output.reconstruction.asnumpy()))

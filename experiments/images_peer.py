@@ -1,4 +1,4 @@
-"""Trains the same architecture with vector-quantize-pytorch for images.py; runs in the environment of benchmarks/."""
+"""Train the same architecture with vector-quantize-pytorch for images.py; runs in the environment of benchmarks/."""
 import os
 import time
 from itertools import islice
@@ -12,7 +12,7 @@ from vector_quantize_pytorch import VectorQuantize
 from worker import serve
 
 _EVALUATION_BATCH = 100
-_LAYOUT = torch.channels_last  # by about a tenth the faster one: 0.39 instead of 0.43 s an update of colour images
+_LAYOUT = torch.channels_last  # faster by about a tenth: 0.39 instead of 0.43 s per update with colour images
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -36,7 +36,7 @@ class ResidualBlock(nn.Module):
 class VQVAE(nn.Module):
     """The layers of ``vqvae_residual`` around the library's quantizer; (N, C, H, W) in [0, 1] -> the same.
 
-    ``mean`` (C,): the mean image in [0, 1] of each channel, which is the decoder's first guess, as in our recipe.
+    ``mean`` (C,) is the mean of each channel in [0, 1], which is the decoder's first guess, as in our recipe.
     """
 
     def __init__(self, mean: Tensor, width: int, stride: int, dim: int, **quantizer: Any) -> None:
@@ -74,7 +74,7 @@ class VQVAE(nn.Module):
 
 
 class Run:
-    """One training: adam with cosine decay to zero on the MSE and the library's weighted commitment loss."""
+    """One training: Adam with cosine decay to zero, on the MSE plus the library's weighted commitment loss."""
 
     def begin(
         self,
@@ -87,7 +87,7 @@ class Run:
         stride: int,
         **model: Any,
     ) -> None:
-        """Start a training on the splits, uint8 (N, C, H, W), of a file .npz; ``model``: what the quantizer takes."""
+        """Start a training on the splits, uint8 (N, C, H, W), of an .npz file; ``model``: what VQVAE takes besides."""
         torch.manual_seed(seed)
         arrays = np.load(images)
         self._train, self._validation = (_to_unit(arrays[name]) for name in ("train", "validation"))
@@ -103,7 +103,7 @@ class Run:
             yield from torch.randperm(len(self._train)).split(batch)
 
     def advance(self, updates: int) -> Dict[str, float]:
-        """Make updates; return the seconds, the codebook's start included, and the metrics of the validation split."""
+        """Run updates; return their time, with the codebook's initialisation, and metrics of the validation split."""
         start, cpu_start = time.perf_counter(), time.process_time()
         for chosen in islice(self._batches, updates):
             images = self._train[chosen].contiguous(memory_format=_LAYOUT)
@@ -132,7 +132,7 @@ class Run:
 
     @torch.inference_mode()
     def reconstruct(self, chosen: List[int], path: str) -> None:
-        """Write the reconstructions of some validation images, uint8, to a file .npy."""
+        """Write the reconstructions of some validation images, uint8, to an .npy file."""
         self._model.eval()
         reconstructions = self._model(self._validation[chosen])[0]
         np.save(path, (reconstructions * 255).round().byte().contiguous().numpy())

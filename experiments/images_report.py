@@ -1,4 +1,4 @@
-"""From the results of images.py to the tables and pictures of docs/images.md."""
+"""Turn the results of images.py into the tables and pictures of docs/images.md."""
 import csv
 import io
 import statistics
@@ -21,7 +21,7 @@ Lines = List[List[str]]
 
 
 def write_report(results: Path, names: Sequence[str]) -> None:
-    """Write the tables of what is measured, and its pictures and curves; what is not measured yet stays as it was."""
+    """Write the tables, pictures and curves of what has been measured; the rest of the page stays as it was."""
     races = {name: _read(results / name, "seed-*.json") for name in names}
     races = {name: found for name, found in races.items() if found}
     grids = {name: found for name, found in ((name, _read(results / name, "grid-*.json")) for name in names) if found}
@@ -66,7 +66,7 @@ def errors(races: Dict[str, List[Dict[str, Any]]]) -> Lines:
 
 
 def times(races: Dict[str, List[Dict[str, Any]]]) -> Lines:
-    """Return the table of training times: CPU seconds of an update, and seconds until the peer's last error."""
+    """Return the table of training times: CPU seconds per update, and seconds until the peer's last error."""
     paces, reached = "CPU s an update", "s to the peer's last error"
     lines = [["images", "updates", f"{paces}: ours", "peer", f"{reached}: ours", "peer", "times sooner", "by CPU time"]]
     for name, results in races.items():
@@ -86,12 +86,12 @@ def times(races: Dict[str, List[Dict[str, Any]]]) -> Lines:
 
 
 def first_look(looks: Looks, mse: float) -> Optional[Dict[str, float]]:
-    """Return the first look with this validation MSE or less, None if there is none."""
+    """Return the first look with this validation MSE or less, or None if there is none."""
     return next((look for look in looks if look["mse"] <= mse), None)
 
 
 def grid(grids: Dict[str, List[Dict[str, Any]]]) -> Lines:
-    """Return the table of the peer's validation errors with each setting that it tried, the lowest in bold."""
+    """Return the table of the peer's validation errors with each setting that was tried, the lowest in bold."""
     last = {name: [result["looks"]["peer"][-1]["mse"] for result in found] for name, found in grids.items()}
     rows = max(grids.values(), key=len)
     lines = [["settings", *grids]]
@@ -129,6 +129,6 @@ def curves(races: Dict[str, List[Dict[str, Any]]]) -> str:
 
 
 def mean(values: Sequence[float], form: str) -> str:
-    """Return the mean and, where values differ, the deviation after ±."""
+    """Return the mean and, if the values differ, the standard deviation after ±."""
     text = f"{statistics.mean(values):{form}}"
     return f"{text} ± {statistics.stdev(values):{form}}" if len(set(values)) > 1 else text

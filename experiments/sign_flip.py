@@ -2,7 +2,7 @@
 
 Usage: .venv/bin/python experiments/sign_flip.py     (about 6 minutes on two cores; goes on if interrupted)
 
-Writes the metrics to docs/sign_flip.csv and prints them beside the same epochs of pre-trained/emadl.
+Writes the metrics to docs/sign_flip.csv and prints them beside those of pre-trained/emadl at the same epoch.
 """
 import csv
 import shutil
@@ -21,7 +21,7 @@ EPOCHS = 20
 
 
 def main() -> None:
-    """Train with the flipped estimator and print both."""
+    """Train with the flipped estimator and print the metrics of both."""
     variants.register()
     recipe = get_recipe("emadl").replace(model="vqvae_emadl_sign_flipped", num_epoch=EPOCHS)
     Training(recipe, load_dataset("mnist"), FOLDER, resume=True).run()

@@ -14,16 +14,16 @@ from vqvae_gluon.data import to_unit
 from vqvae_gluon.data.image_file import read_pixels
 from vqvae_gluon.files import write_bytes
 
-#: Of training and validation cells it holds the sound ones, of the test cells all.
+#: It holds the sound cells of the training and validation splits and all cells of the test split.
 SOUND = "cells-64-sound"
 KINDS = {"all": ("mono", "poly"), "monocrystalline": ("mono",), "polycrystalline": ("poly",)}
 
 
 def measure(recipe: Recipe, folder: Path) -> Dict[str, Any]:
-    """Train a model and a prior in a folder; return the ``areas`` under the ROC curve, and how many cells each is of.
+    """Train a model and a prior in a folder; return ``areas`` under the ROC curve, and ``counts`` of the cells in each.
 
-    ``areas``: for each kind of cell and each score, the probability that a cell which is surely defective has a higher
-    one than a cell which is surely sound. The cells are those of the test split.
+    ``areas`` holds, for each kind of cell and each score, the probability that a cell which is surely defective scores
+    higher than a cell which is surely sound. The cells are those of the test split.
     """
     run, wanted = folder / "run", folder / "recipe.json"
     if wanted.exists() and wanted.read_text() != recipe.to_json():
@@ -44,9 +44,9 @@ def measure(recipe: Recipe, folder: Path) -> Dict[str, Any]:
 
 
 def score(sampler: Sampler, images: np.ndarray) -> Dict[str, np.ndarray]:
-    """Return scores (N,) of images (N, C, H, W), by name; the higher one is the stranger.
+    """Return scores (N,) of images (N, C, H, W) by name; a higher score means a stranger image.
 
-    The plain ones expect what a defect does to the luminescence of a cell: it is darker, and darker in parts.
+    The two pixel scores reflect what a defect does to the luminescence of a cell: it is darker, and darker in parts.
     """
     pixels = to_unit(images)
     axes = tuple(range(1, pixels.ndim))

@@ -16,12 +16,12 @@ from vqvae_gluon.nn import (
 
 
 class RandomLinear(HybridBlock):
-    """A 1x1 convolution made anew at every pass, as in wrrogers/VQ-VAE_v1: it never learns and never repeats."""
+    """A 1x1 convolution with new random weights in every pass, as in wrrogers/VQ-VAE_v1: it never learns."""
 
     def __init__(self, in_channels: int, channels: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._size = (channels, in_channels)
-        self._bound = in_channels**-0.5  # PyTorch's default start
+        self._bound = in_channels**-0.5  # PyTorch's default initialisation
 
     def hybrid_forward(self, F, x: mx.nd.NDArray) -> mx.nd.NDArray:
         weight = F.random.uniform(-self._bound, self._bound, shape=(*self._size, 1, 1))
@@ -30,7 +30,7 @@ class RandomLinear(HybridBlock):
 
 
 class RandomBranchReduction(DenseLayerChannelReduction):
-    """DLCR whose linear branches are random."""
+    """DLCR with random linear branches."""
 
     def _step(self, channels: int) -> HybridBlock:
         return Branches(
@@ -40,7 +40,7 @@ class RandomBranchReduction(DenseLayerChannelReduction):
 
 
 class SignFlippedQuantizer(VectorQuantizer):
-    """EMADL's straight-through estimator: x - sg(x + q) forwards -q, and the gradient has the wrong sign."""
+    """EMADL's straight-through estimator: x - sg(x + q) passes -q forward, and the gradient has the wrong sign."""
 
     def hybrid_forward(self, F, z: mx.nd.NDArray, embeddings: mx.nd.NDArray):
         quantized, *others = super().hybrid_forward(F, z, embeddings)
@@ -62,6 +62,6 @@ def sign_flipped_emadl(**settings: Any) -> VQVAE:
 
 
 def register() -> None:
-    """Let recipes and commands of this process name these models."""
+    """Register these models for the recipes and commands of this process."""
     register_model("vqvae_dlcr_random_branch", random_branch_dlcr)
     register_model("vqvae_emadl_sign_flipped", sign_flipped_emadl)
