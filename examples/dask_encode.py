@@ -3,9 +3,9 @@
     pip install 'vqvae-gluon[dask]'
     python dask_encode.py IMAGES CODES.npz [--scheduler tcp://host:8786] [--parts 16] [--model DIR]
 
-Without a scheduler it starts workers on this machine, one a core. IMAGES (a folder or an .npy array) and the folder of
-CODES.npz must be the same files for all workers. A worker that dies costs only the part it had in hand, which another
-one encodes anew. The result is, byte for byte, that of `vqvae encode IMAGES -o CODES.npz`.
+Without a scheduler it starts workers on this machine, one per core. IMAGES (a folder or an .npy array) and the folder
+of CODES.npz must be the same files for all workers. If a worker dies, only the part it was encoding is lost, and
+another worker encodes it again. The result is the same, byte for byte, as that of `vqvae encode IMAGES -o CODES.npz`.
 """
 import argparse
 import os
@@ -20,20 +20,20 @@ from vqvae_gluon import VQVAEError
 
 
 def encode_part(source: str, output: str, number: int, count: int, model: Optional[str]) -> str:
-    """Encode one part to a file, unless an earlier try has; return its path. Runs in a worker."""
+    """Encode one part to a file, unless an earlier attempt has done so; return its path. Runs in a worker."""
     from vqvae_gluon import Predictor
     from vqvae_gluon.deploy.bulk import encode_to_file
 
-    if not os.path.exists(output):  # a file is only there when it is whole
+    if not os.path.exists(output):  # a file appears only once it is complete
         encode_to_file(Predictor(model), source, output, (number, count))
     return output
 
 
 def encode(client: Client, source: str, output: str, count: int, model: Optional[str] = None) -> int:
-    """Encode ``count`` parts of a source by the workers of a cluster and merge them; return the number of images.
+    """Encode ``count`` parts of a source with the workers of a cluster and merge them; return the number of images.
 
-    Raises VQVAEError for what :func:`vqvae_gluon.deploy.bulk.encode_to_file` and
-    :func:`vqvae_gluon.deploy.merge.merge` raise it for.
+    Raises VQVAEError for the same reasons as :func:`vqvae_gluon.deploy.bulk.encode_to_file` and
+    :func:`vqvae_gluon.deploy.merge.merge`.
     """
     from vqvae_gluon.deploy.merge import merge
 
@@ -45,12 +45,12 @@ def encode(client: Client, source: str, output: str, count: int, model: Optional
             for number, path in enumerate(paths, 1)
         ]
         for done in as_completed(tasks):
-            done.result()  # an error of a task is an error here
+            done.result()  # an error in a task is raised here
         return merge(paths, output)
 
 
 def main() -> None:
-    """Encode what the command line names."""
+    """Encode the images that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", metavar="IMAGES", help="a folder of images, or an .npy array")
     parser.add_argument("output", metavar="CODES.npz")

@@ -1,13 +1,14 @@
 """Encode, decode and generate with the files of `vqvae export-onnx`: NumPy and ONNX Runtime, no MXNet.
 
     pip install numpy onnxruntime
-    python onnx_runtime.py encode MODEL digit.png              prints the codes, a row of the grid a line
-    python onnx_runtime.py decode MODEL codes.txt out.png      of such lines; - reads standard input
+    python onnx_runtime.py encode MODEL digit.png              prints the codes, one row of the grid per line
+    python onnx_runtime.py decode MODEL codes.txt out.png      codes.txt has such lines; - is standard input
     python onnx_runtime.py generate MODEL out.png --class 3 --count 20 --seed 1
 
-MODEL is the folder that export-onnx wrote. The same image gives the codes of `vqvae encode`, the same seed those of
-`vqvae generate`, but for near ties: see docs/onnx.md. To stay without an image library this program reads PNG files of
-8 bits, gray or colour, of the model's size and not interlaced; a program of yours reads what it likes.
+MODEL is the folder that export-onnx wrote. The same image gives the codes of `vqvae encode`, and the same seed those of
+`vqvae generate`, except for near ties: see docs/onnx.md. To do without an image library, this program reads only 8-bit
+PNG files, gray or colour, that have the model's size and are not interlaced; your own program can read whatever it
+likes.
 """
 import argparse
 import json
@@ -38,12 +39,12 @@ class Model:
         return self._sessions[name]
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Return the codes (N, h, w) of images (N, C, H, W), bytes."""
+        """Return the codes (N, h, w) of images (N, C, H, W) uint8."""
         pixels = images.astype(np.float32) / np.float32(255)
         return self.session("encoder").run(["codes"], {"images": pixels})[0]
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Return the images (N, C, H, W), bytes, of codes (N, h, w)."""
+        """Return the images (N, C, H, W) uint8 of codes (N, h, w)."""
         images = self.session("decoder").run(["images"], {"codes": codes.astype(np.int64)})[0]
         return np.rint(images * np.float32(255)).astype(np.uint8)
 
@@ -53,9 +54,10 @@ class Model:
         return json.loads(self.session("prior").get_modelmeta().custom_metadata_map["classes"])
 
     def generate(self, count: int, label: int, seed: int, temperature: float = 1.0, top_k: int = 0) -> np.ndarray:
-        """Draw codes (count, h, w) of the class with the number ``label``; that after the last one means any.
+        """Draw codes (count, h, w) of the class number ``label``; the number after the last one means any class.
 
-        ``temperature``: 0 draws always the likeliest code. ``top_k``: draw among that many likeliest; 0: among all.
+        ``temperature`` 0 always takes the likeliest code. ``top_k`` draws among that many likeliest codes; 0: among
+        all.
         """
         prior = self.session("prior")
         height, width = self.session("decoder").get_inputs()[0].shape[1:]
@@ -64,7 +66,7 @@ class Model:
         inputs = {"class": np.full(count, label), "temperature": np.full((count, 1), temperature or 1, np.float32)}
         random = np.random.RandomState(seed).random_sample((count, height * width))
         codes = np.zeros((count, height * width), np.int64)
-        before = np.full(count, prior.get_outputs()[0].shape[1])  # of the first place: K, which is no code
+        before = np.full(count, prior.get_outputs()[0].shape[1])  # before the first place: K, which is not a code
         for place in range(height * width):
             step = {"previous_code": before, "place": np.full(count, place), **inputs, **kept}
             probabilities, *news = prior.run(names, step)
@@ -80,7 +82,7 @@ def fail(message: str) -> NoReturn:
 
 
 def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
-    """Return the codes (N,) that random numbers (N,) in [0, 1) choose by probabilities (N, K)."""
+    """Return codes (N,) drawn from probabilities (N, K) by random numbers (N,) in [0, 1)."""
     if temperature == 0:
         return probabilities.argmax(axis=1)
     weights = probabilities.astype(np.float64)
@@ -92,7 +94,7 @@ def choose(probabilities: np.ndarray, random: np.ndarray, temperature: float, to
 
 
 def read_png(path: str, shape: "tuple[int, int, int]") -> np.ndarray:
-    """Return the pixels (C, H, W) of a PNG file of a model's image shape."""
+    """Return the pixels (C, H, W) of a PNG file with a model's image shape."""
     channels, height, width = shape
     content = Path(path).read_bytes()
     wanted = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
@@ -116,9 +118,9 @@ def read_png(path: str, shape: "tuple[int, int, int]") -> np.ndarray:
 
 
 def write_png(path: str, pixels: np.ndarray) -> None:
-    """Write pixels (C, H, W), bytes, as a PNG file."""
+    """Write pixels (C, H, W) uint8 as a PNG file."""
     channels, height, width = pixels.shape
-    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter: none
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter, none
     rows[:, 1:] = pixels.transpose(1, 2, 0).reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
@@ -129,7 +131,7 @@ def write_png(path: str, pixels: np.ndarray) -> None:
 
 
 def side_by_side(images: np.ndarray) -> np.ndarray:
-    """Return images (N, C, H, W) as one, nearly a square of them with gray between."""
+    """Return images (N, C, H, W) as one image, in a nearly square grid with gray between them."""
     count, channels, height, width = images.shape
     columns = int(np.ceil(np.sqrt(count)))
     canvas = np.full((channels, -(-count // columns) * (height + 1) - 1, columns * (width + 1) - 1), 128, np.uint8)
@@ -140,7 +142,7 @@ def side_by_side(images: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     encode, decode, generate = (commands.add_parser(name) for name in ("encode", "decode", "generate"))
