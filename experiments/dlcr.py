@@ -1,7 +1,7 @@
 """Does DLCR generalise better than a 1x1 convolution or a residual encoder? Answers for docs/dlcr.md.
 
 Usage: .venv/bin/pip install -e '.[experiments]'
-       .venv/bin/python experiments/dlcr.py              (about an hour on two cores; goes on if interrupted)
+       .venv/bin/python experiments/dlcr.py              (about an hour on two cores; resumes if interrupted)
        .venv/bin/python experiments/dlcr.py digits       (or photos: one half, in this process)
 
 Cuts the data, runs `vqvae compare` on both kinds of images at once, one core each, and writes the tables into

@@ -1,7 +1,7 @@
 """Ours beside vector-quantize-pytorch on photographs, emoji and solar cells. Answers for docs/images.md.
 
 Usage: .venv/bin/pip install -e '.[experiments]'
-       .venv/bin/python experiments/images.py             (some hours on one core; goes on if interrupted)
+       .venv/bin/python experiments/images.py             (some hours on one core; resumes if interrupted)
        .venv/bin/python experiments/images.py --report    (only the page, from the measurements so far)
 
 Prepares the images, chooses the peer's settings, trains both in turn from look to look, scores solar cells, and writes
@@ -126,7 +126,7 @@ def our_recipe(name: str, data: str, epochs: int, seed: int) -> Recipe:
 
 
 def passes(updates: int, examples: int) -> int:
-    """Return the number of passes over the training images that comes nearest to so many updates, at least one."""
+    """Return the number of passes over the training images, at least one, that comes nearest to ``updates`` updates."""
     return max(1, round(updates / -(-examples // BATCH)))
 
 

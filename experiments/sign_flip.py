@@ -1,6 +1,6 @@
 """What the sign-flipped straight-through estimator of the EMADL project costs: 20 epochs of its own recipe.
 
-Usage: .venv/bin/python experiments/sign_flip.py     (about 6 minutes on two cores; goes on if interrupted)
+Usage: .venv/bin/python experiments/sign_flip.py     (about 6 minutes on two cores; resumes if interrupted)
 
 Writes the metrics to docs/sign_flip.csv and prints them beside those of pre-trained/emadl at the same epoch.
 """

@@ -122,7 +122,7 @@ def locked(folder: Union[str, Path]) -> Iterator[None]:
 
 
 def parse_json(source: Union[str, Path], content: Union[str, bytes]) -> Any:
-    """Return the value of JSON text; raise VQVAEError, naming ``source``, if it is invalid or nested too deeply."""
+    """Return the value of JSON text; raise VQVAEError, naming its ``source``, if it is invalid or nested too deeply."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ _MOST_BLOCKS = 1000  # of each kind; memory runs out before
 
 
 class InceptionResNetV2Encoder(HybridBlock):
-    """Stem, blocks A, reduction, blocks B, reduction, blocks C, and a channel reduction from 64 n.
+    """Stem, blocks A, reduction, blocks B, reduction, blocks C, and a reduction from 64 n channels.
 
     (N, channels, H, W) float32 in [0, 1] -> (N, embedding_dim, H/4, W/4), unbounded.
 

@@ -23,8 +23,9 @@ class UpConvolution(HybridBlock):
     layer trains as a 1x1 convolution to the kernel's taps, which ``col2im`` gathers: the same sums from the same
     weight, and faster. ``plain`` selects ``Deconvolution`` for every shape, the form that is exported. The bias is
     added by :func:`add_bias`, because ``Deconvolution`` itself takes longer for the bias than for everything else. Only
-    in the plain form, and if the channels do not fill whole blocks, does it add the bias itself, which is as fast for
-    so few: otherwise MXNet in C++ would fuse a convolution with the sigmoid and give other bits than Gluon.
+    in the plain form, and if the channels do not fill whole blocks, does ``Deconvolution`` add the bias itself, which
+    is as fast for so few channels: otherwise MXNet in C++ would fuse a convolution with the sigmoid and give other bits
+    than Gluon.
 
     Parameters
     ----------

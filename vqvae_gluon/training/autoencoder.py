@@ -61,7 +61,7 @@ class Training(Loop):
     Raises
     ------
     VQVAEError
-        If the folder is taken, belongs to another recipe, or the data do not fit the recipe.
+        If the folder is taken or belongs to another recipe, or if the data do not fit the recipe.
     """
 
     trained: "Autoencoder"
