@@ -47,7 +47,9 @@ class BatchCodec {
   explicit BatchCodec(const std::filesystem::path& folder, unsigned threads = detail::cores(),
                       unsigned batch_size = 50) {
     detail::share_cores(threads);
-    for (unsigned i = 0; i < threads; ++i) codecs_.push_back(Codec(folder, batch_size, i));
+    for (unsigned i = 0; i < threads; ++i) {
+      codecs_.push_back(Codec(folder, batch_size, detail::device_of(i, threads)));
+    }
     for (Codec& codec : codecs_) idle_.push_back(&codec);
   }
   BatchCodec(const BatchCodec&) = delete;

@@ -65,20 +65,26 @@ inline unsigned cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
-/// How many CPU devices of MXNet codecs and samplers are put on by turns. To MXNet each device is a thread of its
+/// Among how many CPU devices of MXNet the codecs and samplers are divided. To MXNet each device is a thread of its
 /// engine.
 inline std::atomic<unsigned>& device_count() {
   static std::atomic<unsigned> count{1};
   return count;
 }
 
-/// Return the device that is next.
+/// Return the number of MXNet's CPU device for the codec or sampler `number`, if they are divided among `count`.
+///
+/// Several devices leave device 0 alone: MXNet waits for a result by an operator of its own on that device, and while
+/// a network runs there, the threads of all other devices would wait behind it.
+inline unsigned device_of(unsigned number, unsigned count) { return count == 1 ? 0 : 1 + number % count; }
+
+/// Return the device of the next codec or sampler.
 inline unsigned next_device() {
   static std::atomic<unsigned> made{0};
-  return made++ % device_count();
+  return device_of(made++, device_count());
 }
 
-/// Give the threads of the first `count` devices an equal part of the cores each, unless OMP_NUM_THREADS says how many.
+/// Give the threads of `count` devices an equal part of the cores each, unless OMP_NUM_THREADS says how many.
 inline void share_cores(unsigned count) {
   if (count < 1 || count > 1024) {
     throw Error("the number of threads was given as " + std::to_string(count) + ": it must be from 1 to 1024");
@@ -90,8 +96,9 @@ inline void share_cores(unsigned count) {
   };
   const auto forget = [](void* part) { delete static_cast<int*>(part); };
   const int part = static_cast<int>(std::max(1U, cores() / count));
-  for (unsigned device = 0; device < count; ++device) {
-    const std::array<unsigned, 2> context{1, device};  // mxnet::Context: a kind of device, here a CPU, and its number
+  for (unsigned number = 0; number < count; ++number) {
+    const std::array<unsigned, 2> context{
+        1, device_of(number, count)};  // mxnet::Context: a kind of device, here a CPU, and its number
     check(MXEnginePushSync(set, new int(part), forget, context.data(), nullptr, 0, nullptr, 0));
   }
   check(MXNDArrayWaitAll());
