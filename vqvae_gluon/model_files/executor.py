@@ -70,9 +70,9 @@ class _Output:
     def __init__(self, array: mx.nd.NDArray) -> None:
         self._array, self._shape, self._dtype = array, array.shape, array.dtype
 
-    def read(self) -> np.ndarray:
-        """Return a copy, when it is computed."""
-        values = np.empty(self._shape, self._dtype)
+    def read(self, out: Optional[np.ndarray]) -> np.ndarray:
+        """Wait for the output and return a copy of it, made in ``out`` if that is given."""
+        values = np.empty(self._shape, self._dtype) if out is None else out
         memory = ctypes.c_void_p(values.ctypes.data)
         check_call(_LIB.MXNDArraySyncCopyToCPU(self._array.handle, memory, ctypes.c_size_t(values.size)))
         return values
@@ -103,14 +103,17 @@ class Executor:
         self._bound: OrderedDict[int, _Bound] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, *inputs: np.ndarray) -> List[np.ndarray]:
-        """Return the head, or all of them, for inputs in the order of the component's, each float32 (N, ...)."""
+    def __call__(self, *inputs: np.ndarray, out: Optional[np.ndarray] = None) -> List[np.ndarray]:
+        """Return the head, or all of them, for float32 inputs (N, ...), given in the order of the component's.
+
+        ``out``, contiguous float32 of the shape of the one head, is where its values are written, if given.
+        """
         with self._lock:
             bound = self._bind(len(inputs[0]))
             for memory, values in zip(bound.inputs, inputs):
                 memory.write(values)
             bound.run()
-            return [output.read() for output in bound.outputs]
+            return [output.read(out) for output in bound.outputs]
 
     def _bind(self, count: int) -> _Bound:
         """Return the network bound for ``count`` examples; the weights are the same for all counts."""

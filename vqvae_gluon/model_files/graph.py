@@ -1,5 +1,6 @@
 """The graph of a ``-symbol.json`` file, read without running any code, and the shapes and types of its ports."""
 import contextlib
+import json
 import re
 from itertools import chain
 from pathlib import Path
@@ -63,6 +64,23 @@ def declared_shape(path: Path, symbol: mx.sym.Symbol, name: str, pattern: Tuple[
     if str(shape) != text or len(shape) != len(pattern) or not all(fits):
         raise VQVAEError(f"{path}: does not give the shape of {name}; export it with vqvae export")
     return tuple(side or 1 for side in shape)
+
+
+def find_scores(symbol: mx.sym.Symbol) -> Optional[str]:
+    """Return the name of the encoder's scores (N, K, h, w), of which the codes are the greatest row at each place.
+
+    None if the graph does not choose codes the way exported graphs do. The C++ function of this name gives the same.
+    """
+    nodes = json.loads(symbol.tojson())["nodes"]
+    for node in nodes:
+        if node["name"] != "codes" or (node["op"], node.get("attrs")) != ("argmax", {"axis": "1"}):
+            continue
+        scores = nodes[node["inputs"][0][0]]
+        if (scores["op"], scores.get("attrs")) != ("slice", {"begin": "(None,)", "end": "(None,)"}):
+            continue
+        if nodes[scores["inputs"][0][0]]["op"] == "Convolution":
+            return str(scores["name"])
+    return None
 
 
 def infer_shapes(

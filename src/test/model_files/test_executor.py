@@ -1,5 +1,7 @@
 """The Python executor: the same bits as Gluon's blocks for every kind of layer, in one thread or many."""
 import os
+import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +10,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import DIGITS, random_images
+from conftest import DIGITS, PRETRAINED, random_images
 from networks import TAILS, export_tail
 from vqvae_gluon import Predictor, get_model, to_bytes
 from vqvae_gluon.data import load_dataset, to_unit
 from vqvae_gluon.model_files.executor import Executor, is_fusible
 from vqvae_gluon.model_files.folder import find_model
+from vqvae_gluon.model_files.graph import find_scores
 
 
 def load(folder, part):
@@ -51,6 +54,50 @@ def test_all_heads_come_in_their_order():
     images = to_unit(random_images(2))
     for ours, theirs in zip(Executor(component)(images), component.network(mx.cpu())(mx.nd.array(images))):
         assert ours.tobytes() == theirs.asnumpy().tobytes()
+
+
+def test_an_output_is_written_where_it_is_wanted():
+    executor, images = Executor(load(None, "encoder"), head="encoding"), to_unit(random_images(4))
+    several = np.full((3, 2, 16, 7, 7), 7, np.float32)
+    executor(images[:2], out=several[1])
+    assert several[1].tobytes() == executor(images[:2])[0].tobytes()
+    assert (several[[0, 2]] == 7).all()
+
+
+#: Changes to the text of the shipped encoder's graph after which the scores no longer tell the codes.
+OTHER_CODES = {
+    "the least": ('"argmax"', '"argmin"'),
+    "another axis": ('"axis": "1"', '"axis": "2"'),
+    "another shape": ('"axis": "1"', '"axis": "1", "keepdims": "True"'),
+    "another name": ('"codes"', '"others"'),
+    "some images": ('"begin": "(None,)"', '"begin": "(1,)"'),
+}
+
+
+def test_scores_are_found_where_they_tell_the_codes():
+    symbol = load(None, "encoder").symbol
+    assert find_scores(symbol) == "vectorquantize0_likeness"
+    for old, new in OTHER_CODES.values():
+        assert old in symbol.tojson()
+        assert find_scores(mx.sym.load_json(symbol.tojson().replace(old, new, 1))) is None
+
+
+def test_numpy_chooses_codes_as_mxnet_does():
+    """Of equal scores the first, and the first that is not a number before all others."""
+    nan, low = np.nan, -np.inf
+    scores = np.array([[1, 2, nan, 1, low, 3], [3, 2, 5, nan, low, nan], [2, 2, nan, nan, low, 4]], np.float32)
+    scores = scores.reshape(1, 3, 2, 3)
+    np.testing.assert_array_equal(scores.argmax(axis=1).ravel(), [1, 0, 0, 1, 0, 1])
+    np.testing.assert_array_equal(mx.nd.argmax(mx.nd.array(scores), axis=1).asnumpy(), scores.argmax(axis=1))
+
+
+def test_a_graph_that_chooses_in_its_own_way_gives_the_same_codes(tmp_path):
+    shutil.copytree(PRETRAINED / "model", tmp_path / "model")
+    graph = tmp_path / "model" / "vqvae.Encoder" / "model_0_newest-symbol.json"
+    graph.write_text(re.sub(r'"(begin|end)": "\(None,\)"', r'"\1": "(None, None)"', graph.read_text()))
+    images = random_images(50)
+    assert find_scores(load(tmp_path / "model", "encoder").symbol) is None
+    np.testing.assert_array_equal(Predictor(tmp_path / "model").encode(images), Predictor().encode(images))
 
 
 def test_the_shipped_networks_are_fused():
