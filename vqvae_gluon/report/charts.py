@@ -94,8 +94,8 @@ def draw_usage(name: str, about: str, shares: np.ndarray) -> str:
         figure, axis = _empty()
         heights = 100 * np.sort(shares)[::-1]
         axis.stairs(heights, fill=True, color=_SERIES[0], linewidth=0)
-        axis.axhline(100 / len(shares), color=_TEXT, linestyle=":", linewidth=1, label="equal use")
-        axis.set(xlabel="codes, the most used first", ylabel="% of all codes", xlim=(0, len(shares)))
+        axis.axhline(100 / len(shares), color=_TEXT, linestyle=":", linewidth=1, label="uniform use")
+        axis.set(xlabel="codes, most used first", ylabel="% of positions", xlim=(0, len(shares)))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(True, axis="y", linewidth=0.6)
         axis.legend(loc="upper right")

@@ -8,7 +8,7 @@ from .run import Row, Run
 _JUMP = 2.0  # ratio of an epoch's validation error to that of the epoch before
 _OVERFIT = 1.5  # ratio of validation error to training error, in the exported epoch
 _LEARNT = 0.98  # share of the bits of independent codes below which a prior has learnt something
-_MORE = "What keeps a codebook alive is told in docs/training.md."
+_MORE = "See docs/training.md for what keeps a codebook alive."
 
 
 class Hint(NamedTuple):
@@ -27,8 +27,8 @@ def find_hints(run: Run, vectors: int) -> List[Hint]:
     if collapse:
         hints.append(Hint("Few codes are in use", f"{_sentence(collapse)} {_MORE}"))
     if later:
-        text = f"Epoch {run.exported['epoch']} is exported, before that. At the end, {later}. {_MORE}"
-        hints.append(Hint("The codebook collapsed later", text))
+        text = f"The exported epoch, {run.exported['epoch']}, is from before the collapse. By the last epoch, {later}."
+        hints.append(Hint("The codebook collapsed after the exported epoch", f"{text} {_MORE}"))
     return hints + _jump(run) + _overfit(run)
 
 
@@ -39,8 +39,8 @@ def prior_hints(run: Run, places: int) -> List[Hint]:
     if bits < _LEARNT * independent:
         return []
     text = (
-        f"It needs {bits:.1f} bits for a validation image; codes drawn each for itself, as often as they are used, "
-        f"need {independent:.1f}. Train it for more epochs, or with another learning rate."
+        f"It needs {bits:.1f} bits per validation image; drawing each code independently, by how often it is used, "
+        f"takes {independent:.1f}. Train it for more epochs or with a different learning rate."
     )
     return [Hint("The prior has learnt next to nothing", text)]
 
@@ -55,13 +55,13 @@ def _jump(run: Run) -> List[Hint]:
     before, after = max(pairs, key=lambda pair: _times(*pair), default=(run.rows[0], run.rows[0]))
     if _times(before, after) < _JUMP:
         return []
-    shortened = f"a lower --clip than {run.recipe.clip:g}" if run.recipe.clip else "--clip 2, which shortens them,"
+    shortened = f"a lower --clip than {run.recipe.clip:g}" if run.recipe.clip else "--clip 2, which limits them,"
     text = (
         f"In epoch {after['epoch']} the validation MSE rose from {before['validation_mse']:.5f} to "
-        f"{after['validation_mse']:.5f}. Single long gradients do that: try {shortened} or a lower --learning-rate "
-        f"than {run.recipe.highest_learning_rate:g}."
+        f"{after['validation_mse']:.5f}. Large gradients can cause this: try {shortened} or a lower "
+        f"--learning-rate than {run.recipe.highest_learning_rate:g}."
     )
-    return [Hint("The error jumped", text)]
+    return [Hint("The validation error jumped", text)]
 
 
 def _overfit(run: Run) -> List[Hint]:
@@ -69,10 +69,10 @@ def _overfit(run: Run) -> List[Hint]:
     if validation < _OVERFIT * training:
         return []
     text = (
-        f"The validation MSE is {validation:.5f}, that of the training images {training:.5f}. Give it more images, or "
-        "make the model smaller: fewer codes, or a lower --width where it has one."
+        f"The validation MSE is {validation:.5f}, but the training MSE is only {training:.5f}. Use more training "
+        "images or a smaller model: fewer codes, or a lower --width if the model has one."
     )
-    return [Hint("The model knows its training images better than others", text)]
+    return [Hint("The model overfits its training images", text)]
 
 
 def _times(before: Row, after: Row) -> float:

@@ -82,7 +82,7 @@ def about_run(subject: Subject, other: Optional[Subject]) -> Dict[str, Any]:
         "figures": figures_table(summary),
         "classes": classes_table(summary.get("by_class", {})),
         "charts": history_charts(run, other.run if other else None),
-        "history": history_table(run.rows, "Metrics of each epoch"),
+        "history": history_table(run.rows, "Metrics by epoch"),
         "settings": settings_table(run.recipe, other.run.recipe if other else None),
     }
 
@@ -122,7 +122,7 @@ def codebook_of(subject: Subject) -> Dict[str, Any]:
     ]
     used = int(np.count_nonzero(counts))
     top, bottom = min(dot.y - dot.radius for dot in dots), max(dot.y + dot.radius for dot in dots)
-    about = f"Use of {len(counts)} codes: {used} are used, the most used one for {100 * shares.max():.1f} % of places"
+    about = f"Use of {len(counts)} codes: {used} are used, the most used one at {100 * shares.max():.1f} % of positions"
     return {
         "colours": code_colours(predictor.codebook),
         "usage": draw_usage("usage", about, shares),
@@ -167,22 +167,23 @@ def prior_of(subject: Subject, count: int) -> Optional[Dict[str, Any]]:
         return None
     bits, places = figures["bits_per_image"], sampler.size.places
     means = {
-        "Each code as likely as any other": places * math.log2(sampler.size.num_embeddings),
-        "Each code as likely as its use": places * math.log2(subject.measured.codes.summary()["perplexity"]),
-        "The prior": bits.mean(),
+        "Independent codes, all equally likely": places * math.log2(sampler.size.num_embeddings),
+        "Independent codes, by frequency of use": places * math.log2(subject.measured.codes.summary()["perplexity"]),
+        "Prior": bits.mean(),
     }
     if "bits_per_image_with_class" in figures:
-        means["The prior, given the class"] = figures["bits_per_image_with_class"].mean()
+        means["Prior, given the class"] = figures["bits_per_image_with_class"].mean()
     rows = [[name, f"{mean:.2f}"] for name, mean in means.items()]
-    about = f"Bits an image: from {bits.min():.1f} to {bits.max():.1f}, {bits.mean():.1f} on average"
+    about = f"Bits per image: from {bits.min():.1f} to {bits.max():.1f}, {bits.mean():.1f} on average"
     order = np.argsort(bits, kind="stable")
     few = min(count, max(1, len(bits) // 2))
+    head = ["model of the codes", "bits per image"]
     options = f"--model {shlex.quote(subject.run.name)} --count {count} --seed {_SEED}"
     return {
-        "table": Table(f"Bits of an image's codes, mean over the {subject.split} split", ["", "bits an image"], rows),
+        "table": Table(f"Mean bits per image on the {subject.split} split", head, rows),
         "chart": prior_chart(subject.run),
-        "history": history_table(subject.run.prior_rows, "Metrics of each epoch of the prior"),
-        "bits": draw_histogram("bits", about, bits, "bits an image"),
+        "history": history_table(subject.run.prior_rows, "Metrics of the prior by epoch"),
+        "bits": draw_histogram("bits", about, bits, "bits per image"),
         "likeliest": _originals(subject, order[:few]),
         "strangest": _originals(subject, order[::-1][:few]),
         "command": f"vqvae generate OUT.png {options}",
@@ -239,7 +240,7 @@ def _beside(subject: Subject, other: Subject, chosen: np.ndarray) -> List[Figure
             Picture(png_uri(theirs), f"{name}, reconstruction of the other run", "other run"),
         ]
         errors = [each.measured.figures["mse"][number] for each in (subject, other)]
-        figures.append(Figure(pictures, f"{name}: MSE {errors[0]:.5f}, other {errors[1]:.5f}"))
+        figures.append(Figure(pictures, f"{name}: MSE {errors[0]:.5f}, other run {errors[1]:.5f}"))
     return figures
 
 

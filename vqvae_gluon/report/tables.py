@@ -14,11 +14,11 @@ _FIGURES = {
     "ssim": ("SSIM", 1),
     "perplexity": ("Perplexity", 0),
     "codes_used": ("Codes used", 0),
-    "bits_per_image": ("Bits an image", 0),
-    "bits_per_pixel": ("Bits a pixel", 0),
-    "bits_per_image_with_class": ("Bits an image, given its class", 0),
-    "judge_accuracy_originals": ("Share of originals that the judge reads", 0),
-    "judge_accuracy_reconstructions": ("Share of reconstructions that the judge reads", 1),
+    "bits_per_image": ("Bits per image", 0),
+    "bits_per_pixel": ("Bits per pixel", 0),
+    "bits_per_image_with_class": ("Bits per image, given the class", 0),
+    "judge_accuracy_originals": ("Classifier accuracy on originals", 0),
+    "judge_accuracy_reconstructions": ("Classifier accuracy on reconstructions", 1),
 }
 
 
@@ -35,14 +35,14 @@ def key_figures(summary: Dict[str, Any], codes: int) -> List[Tuple[str, str]]:
     key = [("MSE per pixel", number(summary["mse"])), ("PSNR", f"{summary['psnr']:.1f} dB")]
     key += [("Perplexity", f"{summary['perplexity']:.1f}"), ("Codes used", f"{summary['codes_used']} of {codes}")]
     if "bits_per_image" in summary:
-        key.append(("Bits an image", f"{summary['bits_per_image']:.1f}"))
+        key.append(("Bits per image", f"{summary['bits_per_image']:.1f}"))
     return key
 
 
 def figures_table(summary: Dict[str, Any]) -> Table:
     """Return a table of the metrics of ``vqvae evaluate``."""
     rows = [[title, number(summary[name])] for name, (title, _) in _FIGURES.items() if name in summary]
-    return Table(f"Figures on the {summary['images']:,} images", ["figure", "value"], rows)
+    return Table(f"Metrics over {summary['images']:,} images", ["metric", "value"], rows)
 
 
 def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
@@ -57,7 +57,7 @@ def comparison_table(own: Dict[str, Any], other: Dict[str, Any]) -> Table:
             ahead = sign * (values[0] - values[1])
             verdict = "equal" if ahead == 0 else "this run" if ahead > 0 else "other run"
         rows.append([title, *("none" if value is None else number(value) for value in values), verdict])
-    return Table("Both runs on the same images", ["figure", "this run", "other run", "better"], rows)
+    return Table("Both runs on the same images", ["metric", "this run", "other run", "better"], rows)
 
 
 def classes_table(by_class: Dict[str, Dict[str, Any]]) -> Optional[Table]:
@@ -68,7 +68,7 @@ def classes_table(by_class: Dict[str, Dict[str, Any]]) -> Optional[Table]:
     order = sorted(by_class, key=lambda name: -by_class[name]["mse"])
     rows = [[name, *(number(by_class[name][figure]) for figure in names)] for name in order]
     head = ["class", *(_FIGURES[name][0] for name in names)]
-    return Table("Figures of each class, the largest error first", head, rows)
+    return Table("Metrics by class, largest error first", head, rows)
 
 
 def history_table(rows: Sequence[Row], caption: str) -> Optional[Table]:
@@ -100,7 +100,7 @@ def settings_table(recipe: Recipe, other: Optional[Recipe]) -> Dict[str, Any]:
     which = "differ between the runs or from the recipe 'ema'" if other else "differ from the recipe 'ema'"
     return {
         "chosen": Table(f"Settings that {which}", head, chosen) if chosen else None,
-        "rest": Table("Settings as in the recipe 'ema'", head, rest),
+        "rest": Table("Settings with the same value as in the recipe 'ema'", head, rest),
         "texts": sorted(recipe.emadl.items()),
     }
 
@@ -109,7 +109,7 @@ def history_charts(run: Run, other: Optional[Run]) -> List[Tuple[str, str]]:
     """Return charts of the training and their titles; of the other run, they show only the validation metrics."""
     shown = [
         ("mse", "MSE per pixel", True),
-        ("perplexity", "Perplexity of the codes", False),
+        ("perplexity", "Perplexity", False),
         ("codes_used", "Codes used", False),
         ("commitment", "Commitment loss", True),
     ]
@@ -134,7 +134,7 @@ def prior_chart(run: Run) -> Optional[Tuple[str, str]]:
     curves += [_curve(rows, "validation_bits_per_image", "validation", 0)]
     if any(row["validation_bits_per_image_with_class"] != row["validation_bits_per_image"] for row in rows):
         curves += [_curve(rows, "validation_bits_per_image_with_class", "given the class", 2)]
-    return _chart("prior_bits", "Bits an image", curves, False, None)
+    return _chart("prior_bits", "Bits per image", curves, False, None)
 
 
 def number(value: float) -> str:
@@ -162,7 +162,7 @@ def _chart(name: str, title: str, curves: List[Curve], log: bool, exported: Opti
 def _setting(recipe: Recipe, name: str) -> str:
     value = getattr(recipe, name)
     if name == "learning_rate" and value is None:
-        return f"{recipe.highest_learning_rate:g}, the model's own"
+        return f"{recipe.highest_learning_rate:g} (default of the model)"
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return "none" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)

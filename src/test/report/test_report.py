@@ -148,11 +148,11 @@ class TestPage:
 
     def test_figures_are_those_of_evaluate(self, page, prior_run):
         metrics = evaluate_model(prior_run)
-        table = page.table("Figures on the 6 images")
-        names = {"mse": "MSE per pixel", "ssim": "SSIM", "perplexity": "Perplexity", "bits_per_image": "Bits an image"}
+        table = page.table("Metrics over 6 images")
+        names = {"mse": "MSE per pixel", "ssim": "SSIM", "perplexity": "Perplexity", "bits_per_image": "Bits per image"}
         for name, title in names.items():
             assert float(table[title]["value"]) == pytest.approx(metrics[name], rel=1e-3)
-        classes = page.table("Figures of each class")
+        classes = page.table("Metrics by class")
         assert set(classes) == set(metrics["by_class"])
         for name, figures in metrics["by_class"].items():
             assert float(classes[name]["MSE per pixel"]) == pytest.approx(figures["mse"], rel=1e-3)
@@ -204,21 +204,21 @@ class TestPage:
                     if tag == "svg" and attributes["aria-label"].startswith("MSE per pixel")]
         told = re.search(r"over 2 epochs: .*; validation from (\S+) to (\S+); other run", about).groups()
         np.testing.assert_allclose(np.array(told, float), np.array(values["validation_mse"], float), rtol=1e-3)
-        assert list(page.table("Metrics of each epoch<")) == ["0", "1"]
+        assert list(page.table("Metrics by epoch<")) == ["0", "1"]
 
     def test_bits_and_samples_of_the_prior(self, page, prior_run, split):
         sampler = Sampler(prior_run)
         bits = sampler.bits(sampler.predictor.encode(split[1]))
-        part = page.text.partition("<h3>Strangest images</h3>")[2].partition("<h3>Likeliest")[0]
+        part = page.text.partition("<h3>Least likely images</h3>")[2].partition("<h3>Most likely")[0]
         told = re.findall(r"test image (\d+), class [^:]*: (\S+) bits<", part)
         assert [int(number) for number, _ in told] == np.argsort(-bits)[:3].tolist()
         np.testing.assert_allclose([float(text) for _, text in told], np.sort(bits)[::-1][:3], atol=0.051)
         images = sampler.predictor.decode(sampler.sample(3, seed=0))
         for number in range(3):
             assert (page.image(f"sample {number + 1}") == np.rint(255 * images[number, 0])).all()
-        table = page.table("Bits of an image")
-        assert float(table["Each code as likely as any other"]["bits an image"]) == 16 * 3
-        assert float(table["The prior"]["bits an image"]) == pytest.approx(bits.mean(), abs=0.0051)
+        table = page.table("Mean bits per image")
+        assert float(table["Independent codes, all equally likely"]["bits per image"]) == 16 * 3
+        assert float(table["Prior"]["bits per image"]) == pytest.approx(bits.mean(), abs=0.0051)
 
     def test_comparison_is_on_the_same_images(self, page, prior_run, other_run, split, errors):
         made = Predictor(other_run).reconstruct(split[1])
@@ -227,7 +227,7 @@ class TestPage:
         assert float(table["this run"]) == pytest.approx(errors.mean(), rel=1e-3)
         assert float(table["other run"]) == pytest.approx(theirs.mean(), rel=1e-3)
         assert table["better"] == ("this run" if errors.mean() < theirs.mean() else "other run")
-        assert f"On {np.count_nonzero(errors < theirs)} of 6 images this run has the smaller error." in page.texts("p")
+        assert f"This run has the smaller error on {np.count_nonzero(errors < theirs)} of 6 images." in page.texts("p")
         assert "different data" not in page.text
         settings = page.table("Settings that differ between the runs")
         assert (settings["embedding_dim"]["this run"], settings["embedding_dim"]["other run"]) == ("16", "3")
@@ -237,8 +237,8 @@ def test_without_a_prior_or_another_run_there_is_no_part_of_them(other_run, tmp_
     assert run_python("report", other_run, "-o", tmp_path / "r.html", "--split", "train").returncode == 0
     page = Page(tmp_path / "r.html")
     names = [attributes["id"] for tag, attributes, _ in page.elements if tag == "section" and "id" in attributes]
-    assert names == ["figures", "training", "reconstructions", "codebook", "codes", "settings"]
-    assert "#prior" not in page.text and "Figures on the train split" in page.text
+    assert names == ["metrics", "training", "reconstructions", "codebook", "codes", "settings"]
+    assert "#prior" not in page.text and "Metrics on the train split" in page.text
 
 
 def test_names_are_shown_as_they_are(other_run, tmp_path):
@@ -249,7 +249,7 @@ def test_names_are_shown_as_they_are(other_run, tmp_path):
     finally:
         run.rename(other_run)
     page = Page(tmp_path / "r.html")
-    assert page.texts("h1") == [f"Report of {run}"]
+    assert page.texts("h1") == [f"Report on {run}"]
     assert not any("onerror" in attributes for _, attributes, _ in page.elements)
 
 
@@ -327,7 +327,7 @@ class TestHints:
     def test_a_later_collapse(self, run):
         later = history(run, self.GOOD, {**self.GOOD, "validation_codes_used": 1})
         (hint,) = find_hints(later._replace(exported=later.rows[0]), 100)
-        assert hint.title == "The codebook collapsed later" and "1 of 4 codes in use" in hint.text
+        assert hint.title == "The codebook collapsed after the exported epoch" and "1 of 4 codes in use" in hint.text
         assert "try a higher --beta than 0.25" in hint.text
 
     def test_few_vectors_cannot_use_all_codes(self, run):
@@ -339,11 +339,11 @@ class TestHints:
         assert "In epoch 1 the validation MSE rose from 0.01100 to 0.03300" in hint.text
         assert "a lower --clip than 2 or a lower --learning-rate than 0.004" in hint.text
         free = run._replace(recipe=run.recipe.replace(clip=0.0))
-        assert "--clip 2, which shortens them, or" in find_hints(history(free, self.GOOD, worse), 100)[0].text
+        assert "--clip 2, which limits them, or" in find_hints(history(free, self.GOOD, worse), 100)[0].text
 
     def test_overfitting(self, run):
         (hint,) = find_hints(history(run, {**self.GOOD, "train_mse": 0.005}), 100)
-        assert "is 0.01100, that of the training images 0.00500" in hint.text
+        assert "is 0.01100, but the training MSE is only 0.00500" in hint.text
 
     @pytest.mark.parametrize("bits, known", [(100.0, True), (111.0, False)])
     def test_a_prior_that_knows_nothing(self, run, bits, known):
@@ -351,7 +351,7 @@ class TestHints:
         run = run._replace(prior_rows=[{"validation_bits_per_image": 200.0}, {"validation_bits_per_image": bits}])
         found = prior_hints(run, 22)  # codes have 5 bits
         assert len(found) == 1 - known
-        assert known or "111.0 bits for a validation image" in found[0].text and "need 110.0" in found[0].text
+        assert known or "111.0 bits per validation image" in found[0].text and "takes 110.0" in found[0].text
 
 
 def test_a_curve_is_a_line_through_its_values():
