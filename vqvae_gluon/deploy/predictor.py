@@ -23,10 +23,6 @@ class Predictor:
     Inputs are split into batches of ``batch_size``; the results do not depend on it. Threads may share a predictor, but
     it computes for one at a time; give each thread its own to compute in parallel.
 
-    >>> predictor = Predictor()
-    >>> codes = predictor.encode("digit.png")      # (1, 7, 7) int64 in [0, 64)
-    >>> images = predictor.decode(codes)           # (1, 1, 28, 28) float32 in [0, 1]
-
     Parameters
     ----------
     model : path, optional
@@ -45,6 +41,12 @@ class Predictor:
     ------
     VQVAEError
         For missing, damaged or mismatched files, a background that is not a colour, or a batch size below 1.
+
+    Examples
+    --------
+    >>> predictor = Predictor()
+    >>> codes = predictor.encode("digit.png")      # (1, 7, 7) int64 in [0, 64)
+    >>> images = predictor.decode(codes)           # (1, 1, 28, 28) float32 in [0, 1]
     """
 
     def __init__(

@@ -36,11 +36,6 @@ class Sampler:
     Asking for more images with the same seed gives the same first images. The C++ class of the same name draws the
     same images.
 
-    >>> sampler = Sampler()
-    >>> codes = sampler.sample(count=4, label="3", seed=7)      # (4, 7, 7) int64 in [0, 64)
-    >>> images = sampler.predictor.decode(codes)                # (4, 1, 28, 28) float32 in [0, 1]
-    >>> bits = sampler.bits(codes)                              # (4,) float64
-
     Parameters
     ----------
     model : path, optional
@@ -52,6 +47,13 @@ class Sampler:
     ------
     VQVAEError
         If there is no prior, or if it is damaged or belongs to another model; otherwise as :class:`Predictor`.
+
+    Examples
+    --------
+    >>> sampler = Sampler()
+    >>> codes = sampler.sample(count=4, label="3", seed=7)      # (4, 7, 7) int64 in [0, 64)
+    >>> images = sampler.predictor.decode(codes)                # (4, 1, 28, 28) float32 in [0, 1]
+    >>> bits = sampler.bits(codes)                              # (4,) float64
     """
 
     def __init__(self, model: Optional[File] = None, ctx: mx.Context = mx.cpu()) -> None:

@@ -46,6 +46,8 @@ def load(path: Union[str, Path], **parameters: Any) -> "Network":
     ``parameters`` set the component's own parameters. Raises VQVAEError, with a message that begins with
     ``FILE:LINE:COLUMN:``, for text that is not EMADL or not supported, see :func:`~vqvae_gluon.emadl.component.parse`.
 
+    Examples
+    --------
     >>> network = load("LeNetNetwork.emadl", classes=7)
     >>> network.initialize()
     >>> network(mx.nd.zeros((5, 1, 28, 28))).shape

@@ -131,11 +131,6 @@ class Prior(HybridBlock):
     Codes are in raster order, and the logits of a place depend on earlier codes only. The class ``num_classes`` stands
     for "no class". The input at a place is its number, the code before it and the class.
 
-    >>> prior = Prior(num_embeddings=64, codes_shape=(7, 7), num_classes=10)
-    >>> prior.initialize()
-    >>> prior(mx.nd.zeros((2, 7, 7)), mx.nd.array([3, 10])).shape
-    (2, 49, 64)
-
     Parameters
     ----------
     num_embeddings : int
@@ -153,6 +148,13 @@ class Prior(HybridBlock):
     ------
     VQVAEError
         For settings out of range and, when called, for codes or classes of a wrong shape.
+
+    Examples
+    --------
+    >>> prior = Prior(num_embeddings=64, codes_shape=(7, 7), num_classes=10)
+    >>> prior.initialize()
+    >>> prior(mx.nd.zeros((2, 7, 7)), mx.nd.array([3, 10])).shape
+    (2, 49, 64)
     """
 
     def __init__(

@@ -64,12 +64,6 @@ def mean_square(F: Operators, differences: Tensor) -> Tensor:
 class VectorQuantizer(HybridBlock):
     """Replace each D-vector of a (N, D, H, W) float32 map by its nearest codebook row.
 
-    >>> quantizer = VectorQuantizer(num_embeddings=64, embedding_dim=16)
-    >>> quantizer.initialize()
-    >>> result = quantizer(mx.nd.random.uniform(shape=(2, 16, 7, 7)))
-    >>> result.quantized.shape, result.codes.shape, result.commitment_loss.shape
-    ((2, 16, 7, 7), (2, 7, 7), (2,))
-
     Parameters
     ----------
     num_embeddings : int
@@ -85,6 +79,14 @@ class VectorQuantizer(HybridBlock):
     VQVAEError
         For an unknown update rule, fewer than one row or dimension, and, when called, for an empty batch, a wrong
         number of axes or channels, or a dtype other than float32.
+
+    Examples
+    --------
+    >>> quantizer = VectorQuantizer(num_embeddings=64, embedding_dim=16)
+    >>> quantizer.initialize()
+    >>> result = quantizer(mx.nd.random.uniform(shape=(2, 16, 7, 7)))
+    >>> result.quantized.shape, result.codes.shape, result.commitment_loss.shape
+    ((2, 16, 7, 7), (2, 7, 7), (2,))
     """
 
     def __init__(
