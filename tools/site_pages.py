@@ -76,6 +76,7 @@ def reference() -> Iterator[str]:
     package = importlib.import_module("vqvae_gluon")
     warnings.simplefilter("ignore")  # what MXNet has to say to developers
     yield "# Reference\n\nEvery public name, from its docstring.\n"
+    yield f"## {package.__name__}\n"
     for name in package.__all__:
         yield f"::: {defined_in(package, name)}\n"
     for room in ("nn", "data", "emadl"):
