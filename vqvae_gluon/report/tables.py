@@ -162,7 +162,7 @@ def _chart(name: str, title: str, curves: List[Curve], log: bool, exported: Opti
 def _setting(recipe: Recipe, name: str) -> str:
     value = getattr(recipe, name)
     if name == "learning_rate" and value is None:
-        return f"{recipe.highest_learning_rate:g} (default of the model)"
+        return f"{recipe.highest_learning_rate:g} (the model's default)"
     if isinstance(value, tuple):
         return "x".join(map(str, value)) or "none"
     return "none" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)
