@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / ".venv" / "bin" / "vqvae"
@@ -30,8 +31,13 @@ SMALL_MODELS = {
 }
 
 
+_server = Server()
+
+
 def run_python(*arguments, **kwargs):
-    """Run the Python command line in a process of its own."""
+    """Run the Python command line, in a process of its own if that is to be in any way special."""
+    if set(kwargs) <= {"input", "cwd"}:
+        return _server.run([str(word) for word in arguments], **kwargs)
     return _run([str(COMMAND), *arguments], **kwargs)
 
 
@@ -222,4 +228,6 @@ def driver():
     driver.quit()
 
 
-os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+# Processes that test side by side share the cores.
+_share = len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _share)))
