@@ -124,12 +124,12 @@ def test_what_fusion_would_change_is_left():
     assert not is_fusible(read_by_a_head)
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["one predictor", "a predictor each"])
+@pytest.mark.parametrize("shared", [True, False], ids=["one predictor", "a predictor and a device each"])
 def test_eight_threads(shared):
     images = to_unit(random_images(64))
     one = Predictor()
     expected = [to_bytes(one.reconstruct(images[start : start + 8])).tobytes() for start in range(0, 64, 8)]
-    predictors = [one if shared else Predictor() for _ in range(8)]
+    predictors = [one if shared else Predictor(ctx=mx.cpu(number + 1)) for number in range(8)]
 
     def work(number):
         """Reconstruct the same images again and again, in batches of different sizes."""
