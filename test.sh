@@ -7,8 +7,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . tools/setup.sh
 
+install_packages
+install_test_programs &  # while Python's packages are installed and the program is built
 set_up
-install_test_programs
+wait
 status=0 times="set-up $SECONDS s"
 part() {
   local name=$1 begin=$SECONDS
@@ -24,7 +26,7 @@ part clang-format .venv/bin/clang-format --dry-run --Werror "${cpp[@]}" cpp/{app
 tidy() { printf '%s\0' "${cpp[@]}" | xargs -0 -n 1 -P "$(nproc)" .venv/bin/clang-tidy -p cpp/build --quiet; }
 part clang-tidy tidy
 # One process per core takes one test file after another, because most tests keep only one core busy.
-part pytest .venv/bin/python -m pytest --numprocesses auto --dist loadfile --durations 10 "$@"
+part pytest .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10 "$@"
 part ctest ctest --test-dir cpp/build --output-on-failure --parallel "$(nproc)"
 say "time: $times"
 exit $status

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 _STREAMS = {"in": os.O_RDONLY, "out": os.O_WRONLY, "err": os.O_WRONLY}
 
@@ -21,7 +21,12 @@ class Server:
 
     def __init__(self) -> None:
         self._process: Optional[subprocess.Popen] = None
+        self._environment = _environment()
         atexit.register(self.close)
+
+    def shares_environment(self) -> bool:
+        """Return whether the commands see the environment that this process has now."""
+        return self._environment == _environment()
 
     def run(
         self, words: Sequence[str], input: bytes = b"", cwd: Optional[str] = None, timeout: float = 300
@@ -30,7 +35,11 @@ class Server:
         process = self._process
         if process is None or process.poll() is not None:
             process = subprocess.Popen(
-                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=self._environment,
             )
             self._process = process
         with tempfile.TemporaryDirectory() as folder:
@@ -50,6 +59,10 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+def _environment() -> Dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def serve() -> None:
