@@ -21,7 +21,8 @@ class Predictor:
     """Encode, decode and reconstruct images with an exported model.
 
     Inputs are split into batches of ``batch_size``; the results do not depend on it. Threads may share a predictor, but
-    it computes for one at a time; give each thread its own to compute in parallel.
+    it computes for one at a time. To compute in parallel, give each thread its own predictor, on a CPU device of its
+    own: ``mx.cpu(1)``, ``mx.cpu(2)`` and so on. MXNet waits for results on ``mx.cpu(0)``.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """An exported network bound to its weights: the twin of the C++ class of this name, with the same bits.
 
-MXNet's own executors run it, not Gluon's blocks, whose calls cost more (docs/performance.md). As in C++ each
-convolution and the activation after it become one operator, and nothing else does: MXNet fuses a convolution also with
-BatchNorm, which changes bits, with an addition, which overwrites what others still read, and where something else reads
-it, which then gets the activation.
+MXNet's own executors run it, not Gluon's blocks, whose calls cost more (docs/performance.md). As in C++, a convolution
+and the activation after it become one operator, and nothing else does. MXNet would also fuse a convolution with
+BatchNorm, which changes bits; with an addition, which overwrites what others still read; and with an activation even
+if another operator reads the convolution, which then gets the activation instead.
 """
 import contextlib
 import ctypes
@@ -19,24 +19,24 @@ from mxnet.base import _LIB, check_call
 
 from .component import Component
 
-#: Batch sizes for which a network stays bound, the last used ones: full pieces, and the rest of a few calls.
+#: A network stays bound for so many batch sizes, the last used ones: full batches, and the rests of a few calls.
 _KEPT = 4
 _BACKEND, _QUIET = "MXNET_SUBGRAPH_BACKEND", "MXNET_SUBGRAPH_VERBOSE"
-#: What MXNet's fusion says of operators that are more than a convolution and its activation.
+#: How MXNet's fused operators are marked that are more than a convolution and its activation.
 _MORE = ('"with_bn"', '"with_sum"', '"_sg_mkldnn_fully_connected"')
 
 _binding = threading.Lock()  # of the environment, which all threads share
 
 
 class _Bound(NamedTuple):
-    """A network bound for a number of examples, its inputs, in which the caller writes, and its outputs."""
+    """A network bound for a number of examples, the inputs that the caller writes to, and the outputs."""
 
     network: mx.executor.Executor
     inputs: List["_Input"]
     outputs: List["_Output"]
 
     def run(self) -> None:
-        """Compute. MXNet's own ``forward`` also asks for all outputs anew, a twelfth of the time of a small network."""
+        """Compute. MXNet's ``forward`` also looks up all outputs anew, a twelfth of a small network's time."""
         check_call(_LIB.MXExecutorForward(self.network.handle, ctypes.c_int(False)))
 
 
@@ -68,7 +68,7 @@ def _memory(array: mx.nd.NDArray) -> np.ndarray:
 
 
 class _Output:
-    """One output on a device. Its array, shape and type stay what they are from run to run, and are asked for once."""
+    """One output on a device. Its array, shape and dtype do not change from run to run, so they are looked up once."""
 
     def __init__(self, array: mx.nd.NDArray) -> None:
         self._array, self._shape, self._dtype = array, array.shape, array.dtype
@@ -84,16 +84,16 @@ class _Output:
 class Executor:
     """Runs a network up to one of its heads, or all of them, for any number of examples.
 
-    Any thread may call it; one at a time computes, the others wait.
+    Any thread may call it; it computes for one at a time, and the others wait.
 
     Parameters
     ----------
     component : Component
         The network.
     ctx : mx.Context
-        The device. Only on the CPU is anything fused.
+        The device. Operators are fused on CPUs only.
     head : str, optional
-        The only output that is wanted; the operators for the others are left out.
+        The only output that is computed; operators that it does not need are left out.
     """
 
     def __init__(self, component: Component, ctx: mx.Context = mx.cpu(), head: Optional[str] = None) -> None:
@@ -136,7 +136,7 @@ class Executor:
 
 
 def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Return a graph with each convolution and the activation after it as one operator; the same where it cannot be."""
+    """Return a graph with each convolution and its activation as one operator, or the same graph if that is unsafe."""
     if not is_fusible(json.loads(symbol.tojson())):
         return symbol
     try:
@@ -149,7 +149,7 @@ def _fused(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
 
 
 def is_fusible(graph: Dict[str, Any]) -> bool:
-    """Tell whether fusing the convolutions of a graph, as MXNet would, leaves its numbers."""
+    """Return whether a graph gives the same numbers after MXNet has fused its convolutions."""
     nodes = graph["nodes"]
     entries = [entry for node in nodes for entry in node["inputs"]] + graph["heads"]
     readers = [0] * len(nodes)
@@ -170,7 +170,7 @@ def is_fusible(graph: Dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def _fusing_nothing() -> Iterator[None]:
-    """Keep MXNet from fusing all it can when it binds a graph, and from saying so; unless the user asked for it."""
+    """Keep MXNet from fusing all it can when it binds a graph, and from reporting it, unless the user asked for it."""
     before = {name: os.environ.get(name) for name in (_BACKEND, _QUIET)}
     # The backend called "default" fuses the operators that it is given, which are none.
     os.environ.setdefault(_BACKEND, "default")
