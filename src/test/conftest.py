@@ -36,7 +36,7 @@ _server = Server()
 
 def run_python(*arguments, **kwargs):
     """Run the Python command line, in a process of its own if that is to be in any way special."""
-    if set(kwargs) <= {"input", "cwd"} and _server.shares_environment():
+    if set(kwargs) <= {"input", "cwd"}:
         return _server.run([str(word) for word in arguments], **kwargs)
     return _run([str(COMMAND), *arguments], **kwargs)
 

@@ -17,31 +17,21 @@ _STREAMS = {"in": os.O_RDONLY, "out": os.O_WRONLY, "err": os.O_WRONLY}
 
 
 class Server:
-    """Runs commands as ``subprocess.run`` does, in a process that stays until one of them ends it."""
+    """Runs commands as ``subprocess.run`` does, in a process that stays.
+
+    It makes way for a new one when a command has ended it, or when the environment has changed.
+    """
 
     def __init__(self) -> None:
         self._process: Optional[subprocess.Popen] = None
-        self._environment = _environment()
+        self._environment: Dict[str, str] = {}
         atexit.register(self.close)
-
-    def shares_environment(self) -> bool:
-        """Return whether the commands see the environment that this process has now."""
-        return self._environment == _environment()
 
     def run(
         self, words: Sequence[str], input: bytes = b"", cwd: Optional[str] = None, timeout: float = 300
     ) -> subprocess.CompletedProcess:
         """Run ``vqvae`` with some words; raise subprocess.TimeoutExpired if it does not end in time."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = subprocess.Popen(
-                [sys.executable, __file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=self._environment,
-            )
-            self._process = process
+        process = self._started()
         with tempfile.TemporaryDirectory() as folder:
             streams = {name: Path(folder, name) for name in _STREAMS}
             for name, path in streams.items():
@@ -54,15 +44,21 @@ class Server:
             code = int(status) if status else process.wait()
             return subprocess.CompletedProcess(words, code, streams["out"].read_bytes(), streams["err"].read_bytes())
 
+    def _started(self) -> subprocess.Popen:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        if self._process is None or self._process.poll() is not None or self._environment != environment:
+            self.close()
+            self._environment = environment
+            self._process = subprocess.Popen(
+                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
+        return self._process
+
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-
-def _environment() -> Dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def serve() -> None:
