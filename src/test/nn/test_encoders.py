@@ -237,7 +237,7 @@ def test_batch_normalization_predicts_with_what_training_saw():
     encoder = InceptionResNetV2Encoder(1, 4, 2)
     encoder.initialize(mx.init.Xavier())
     images = mx.nd.random.uniform(shape=(16, 1, 8, 8))
-    for _ in range(200):  # MXNet updates the running averages in the backward pass, with a momentum of 0.9
+    for _ in range(100):  # MXNet updates the running averages in the backward pass, with a momentum of 0.9
         with autograd.record():
             trained = encoder(images)
         trained.backward()
