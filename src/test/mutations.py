@@ -2,16 +2,15 @@
 
 Usage: .venv/bin/python src/test/mutations.py [--count 10000] [--seed 0] [--only NAME]     (after bash build.sh)
 
-Mutation number n of a seed is always the same. Commands run in a worker process, so that a signal, a hang or a lack of
-memory is noticed and attributed to the mutation that caused it; its input is kept then. Commands of the C++ program run
-in separate processes.
+Mutation number n of a seed is always the same. Python commands run in a process of their own (server.py), so that a
+signal, a hang or a lack of memory is noticed and attributed to the mutation that caused it; its input is kept then.
+Commands of the C++ program run in separate processes.
 """
 import argparse
 import collections
 import contextlib
 import io
 import json
-import os
 import random
 import resource
 import shutil
@@ -19,12 +18,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+from server import Server
 
 from conftest import DIGITS, PROGRAM
 from vqvae_gluon.data.image_format import PNG, chunk, chunks
@@ -33,7 +32,7 @@ DIGIT = DIGITS[3]
 SECONDS = 20  # a command that takes longer is considered hung
 MEMORY = 6 << 30  # bytes of address space; libmxnet alone takes a large part of it
 
-_PEAK = 1500  # MiB of resident memory that all commands of a worker together may take
+_PEAK = 1500  # MiB of resident memory that all commands of one process together may take
 
 Mutate = Callable[[random.Random, bytes], bytes]
 
@@ -352,74 +351,20 @@ def fault_of(status: Optional[int], errors: str, place: Path) -> str:
     return f"left {', '.join(left)}" if left else ""
 
 
-class Worker:
-    """A Python process that runs commands of vqvae_gluon, one after the other."""
-
-    def __init__(self) -> None:
-        self._process: Optional[subprocess.Popen] = None
-
-    def run(self, words: List[str]) -> Any:
-        """Return (exit status or None for a hang, standard error)."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-        print(json.dumps(words), file=self._process.stdin, flush=True)
-        alarm = signal.signal(signal.SIGALRM, _raise_timeout)
-        signal.alarm(SECONDS)
-        try:
-            line = self._process.stdout.readline()
-        except TimeoutError:
-            self.close()
-            return None, ""
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, alarm)
-        if not line:
-            return self._process.wait(), ""
-        return json.loads(line)
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-def _raise_timeout(*_: object) -> None:
-    raise TimeoutError
-
-
-def serve() -> None:
-    """Answer a :class:`Worker`."""
+def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    from vqvae_gluon.cli import main
-
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(1, 2)
-    for line in sys.stdin:
-        errors = io.StringIO()
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            try:
-                status = main(json.loads(line))
-            except SystemExit as end:
-                status = end.code
-            except BaseException:
-                status = 1
-                errors.write(traceback.format_exc())
-        print(json.dumps([status, errors.getvalue()]), file=replies, flush=True)
 
 
-def run_program(words: List[str]) -> Any:
-    """Run the C++ program as :meth:`Worker.run` runs the Python one."""
+def _run_program(words: List[str], timeout: float) -> subprocess.CompletedProcess:
+    """Run the C++ program as :meth:`Server.run` runs the Python one."""
+    command = [str(PROGRAM), *words]
+    return subprocess.run(command, capture_output=True, timeout=timeout, preexec_fn=_limit_memory)
+
+
+def _end_of(run: Callable[..., subprocess.CompletedProcess], words: List[str]) -> Tuple[Optional[int], str]:
+    """Return a command's exit status, None for a hang, and its standard error."""
     try:
-        result = subprocess.run(
-            [str(PROGRAM), *words],
-            capture_output=True,
-            timeout=SECONDS,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-        )
+        result = run(words, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return None, ""
     return result.returncode, result.stderr.decode(errors="replace")
@@ -434,7 +379,7 @@ def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = 
     tried: Dict[str, int] = collections.Counter()
     ends: Dict[str, int] = collections.Counter()
     faults: List[str] = []
-    worker = Worker()
+    server = Server(_limit_memory)
     with tempfile.TemporaryDirectory() as folder:
         targets = [target for target in make_targets(Path(folder)) if only in target.name]
         place = Path(folder) / "place"
@@ -442,10 +387,10 @@ def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = 
             target = targets[number % len(targets)]
             content = mutate(target, number, seed)
             found, statuses = [], {}
-            for language, run in {"Python": worker.run, "C++": run_program}.items():
+            for language, run in {"Python": server.run, "C++": _run_program}.items():
                 if language == "C++" and not target.cpp:
                     continue
-                statuses[language], errors = run(prepare(target, content, place))
+                statuses[language], errors = _end_of(run, prepare(target, content, place))
                 fault = fault_of(statuses[language], errors, place)
                 found += [f"{language}: {fault}"] if fault else []
                 tried[f"{target.name}, {language}"] += 1
@@ -458,7 +403,7 @@ def run_mutations(count: int, seed: int, only: str = "", keep: Optional[Path] = 
             if found and keep:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"{seed}-{number}").write_bytes(content)
-    worker.close()
+    server.close()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     if peak > _PEAK:
         faults.append(f"a command took {peak} MiB")
@@ -472,11 +417,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="kinds of files whose name holds this")
     parser.add_argument("--keep", type=Path, help="folder for the files that found a fault")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve()
-        return 0
     result = run_mutations(options.count, options.seed, options.only, options.keep)
     for name, number in sorted(result["tried"].items()):
         print(f"{name:32} {number:6}")

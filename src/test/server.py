@@ -11,7 +11,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 _STREAMS = {"in": os.O_RDONLY, "out": os.O_WRONLY, "err": os.O_WRONLY}
 
@@ -22,7 +22,9 @@ class Server:
     It makes way for a new one when a command has ended it, or when the environment has changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: Optional[Callable[[], None]] = None) -> None:
+        """``limit`` is called in each new process, to set system limits for it."""
+        self._limit = limit
         self._process: Optional[subprocess.Popen] = None
         self._environment: Dict[str, str] = {}
         atexit.register(self.close)
@@ -50,7 +52,12 @@ class Server:
             self.close()
             self._environment = environment
             self._process = subprocess.Popen(
-                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+                preexec_fn=self._limit,
             )
         return self._process
 

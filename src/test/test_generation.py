@@ -1,7 +1,4 @@
-"""``vqvae prior`` and both programs' ``vqvae generate`` from a user's point of view: the same bytes, the same lines.
-
-Python commands run in one worker process, because Python is slow to start.
-"""
+"""``vqvae prior`` and both programs' ``vqvae generate`` from a user's point of view: the same bytes, the same lines."""
 import json
 import math
 import shlex
@@ -15,7 +12,6 @@ import numpy as np
 import pytest
 
 from conftest import CLASSES, COMMAND, DIGITS, PROGRAM, SMALL_PRIOR, run_cpp, run_python
-from mutations import Worker
 from vqvae_gluon.data.image_file import read_pixels
 from vqvae_gluon.deploy.codes_file import format_codes
 from vqvae_gluon.deploy.sampler import Sampler
@@ -26,12 +22,10 @@ from vqvae_gluon.training.checkpoint import list_checkpoints
 PRIOR = "model/vqvae.Prior"
 
 
-@pytest.fixture(scope="module")
-def worker():
-    """A process that runs Python commands: ``run(words)`` returns (status, standard error)."""
-    started = Worker()
-    yield started
-    started.close()
+def end_of(words):
+    """Run a Python command; return its exit status and what it wrote to standard error."""
+    result = run_python(*words)
+    return result.returncode, result.stderr.decode()
 
 
 @pytest.fixture
@@ -50,7 +44,7 @@ def text_of(words):
 
 
 @pytest.fixture
-def generate(worker, tmp_path):
+def generate(tmp_path):
     """Run ``generate`` in both programs, each in its own folder; check that both folders are equal, and return one."""
 
     def run(*words, output="out.png"):
@@ -61,7 +55,7 @@ def generate(worker, tmp_path):
             folder.mkdir()
             command = text_of(["generate", f"{folder}/{output}", *words])
             if folder.name == "python":
-                results.append(tuple(worker.run(command)))
+                results.append(end_of(command))
             else:
                 result = run_cpp(*command)
                 results.append((result.returncode, result.stderr.decode()))
@@ -73,12 +67,12 @@ def generate(worker, tmp_path):
 
 
 @pytest.fixture
-def refused(worker, tmp_path):
+def refused(tmp_path):
     """Run ``generate`` in both programs, which must refuse with the same line and leave nothing; return the line."""
 
     def run(*words):
         command, before = text_of(["generate", *words]), contents(tmp_path)
-        status, errors = worker.run(command)
+        status, errors = end_of(command)
         result = run_cpp(*command)
         assert (result.returncode, result.stderr.decode()) == (status, errors)
         assert status == 2 and errors.count("\n") == 1 and errors.startswith("vqvae: error: ")
@@ -241,19 +235,19 @@ def test_what_cannot_be_done_is_refused(refused, prior_run, picture, tmp_path, c
     assert expected.format(**fill) in line and "--strict" not in line
 
 
-def test_an_empty_folder_may_be_there_and_be_a_link(worker, prior_run, tmp_path):
+def test_an_empty_folder_may_be_there_and_be_a_link(prior_run, tmp_path):
     for run in ("python", "cpp"):
         (tmp_path / run / "empty").mkdir(parents=True)
         (tmp_path / run / "link").symlink_to("empty")
         (tmp_path / run / "file.png").write_bytes(b"old")
         for output in ("empty/", "file.png"):
             words = text_of(["generate", f"{tmp_path}/{run}/{output}", "--model", prior_run])
-            status = worker.run(words)[0] if run == "python" else run_cpp(*words).returncode
+            status = end_of(words)[0] if run == "python" else run_cpp(*words).returncode
             assert status == 0
         shutil.rmtree(tmp_path / run / "empty")
         (tmp_path / run / "empty").mkdir()
         words = text_of(["generate", f"{tmp_path}/{run}/link/", "--model", prior_run])
-        assert (worker.run(words)[0] if run == "python" else run_cpp(*words).returncode) == 0
+        assert (end_of(words)[0] if run == "python" else run_cpp(*words).returncode) == 0
         assert (tmp_path / run / "link").is_symlink() and (tmp_path / run / "empty" / "0000000.png").exists()
     assert contents(tmp_path / "python") == contents(tmp_path / "cpp")
 
@@ -393,26 +387,26 @@ def test_a_prior_of_other_shapes_is_refused(refused, prior_run, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def half_sorted_run(worker, classes_folder, tmp_path_factory):
+def half_sorted_run(classes_folder, tmp_path_factory):
     """A run, still without a prior, on images some of which lie beside the folders of the classes."""
     folder = tmp_path_factory.mktemp("half sorted")
     shutil.copytree(classes_folder, folder / "data")
     for index in range(20):
         shutil.copy(classes_folder / CLASSES[0] / f"{index}.png", folder / "data")
     words = ["train", "--data", folder / "data", "--image-size", "16x16", "--num-embeddings", "8", "--pictures", "0"]
-    status, errors = worker.run(text_of([*words, "--num-epoch", "1", "--batch-size", "16", "-o", folder / "run"]))
+    status, errors = end_of(text_of([*words, "--num-epoch", "1", "--batch-size", "16", "-o", folder / "run"]))
     assert status == 0, errors
     return folder / "run"
 
 
-def test_images_without_a_class_are_told_or_learnt_without(worker, half_sorted_run, refused, generate, tmp_path):
+def test_images_without_a_class_are_told_or_learnt_without(half_sorted_run, refused, generate, tmp_path):
     run = shutil.copytree(half_sorted_run, tmp_path / "run")
-    status, errors = worker.run(text_of(["prior", run, *SMALL_PRIOR]))
+    status, errors = end_of(text_of(["prior", run, *SMALL_PRIOR]))
     assert status == 2 and errors.count("\n") == 1 and "images without a class of the training split (50%, gr" in errors
     assert errors.endswith("give each image one, or learn without classes (--classes none)\n")
     assert not (run / "prior").exists()
     words = ["prior", run, *SMALL_PRIOR, "--pictures", "0", "--classes", "none"]
-    assert tuple(worker.run(text_of(words)))[0] == 0
+    assert end_of(text_of(words))[0] == 0
     generate("--model", run, "--count", 3)
     line = refused(tmp_path / "out.png", "--model", run, "--class", CLASSES[0])
     assert line == "vqvae: error: class 50% was given: the prior was trained without classes; leave it out"
@@ -435,17 +429,17 @@ def test_images_without_a_class_are_told_or_learnt_without(worker, half_sorted_r
         (["--classes", "some"], "invalid choice: 'some'"),
     ],
 )
-def test_wrong_settings_of_a_prior_get_one_line(worker, prior_run, words, text):
+def test_wrong_settings_of_a_prior_get_one_line(prior_run, words, text):
     before = contents(prior_run)
-    status, errors = worker.run(text_of(["prior", prior_run, *words]))
+    status, errors = end_of(text_of(["prior", prior_run, *words]))
     assert status == 2 and errors.count("\n") == 1 and text in errors
     assert contents(prior_run) == before
 
 
-def test_a_prior_of_what_is_no_run_gets_one_line(worker, prior_run, tmp_path):
+def test_a_prior_of_what_is_no_run_gets_one_line(prior_run, tmp_path):
     def refusal(run):
         before = contents(tmp_path)
-        status, errors = worker.run(text_of(["prior", run, *SMALL_PRIOR]))
+        status, errors = end_of(text_of(["prior", run, *SMALL_PRIOR]))
         assert status == 2 and errors.count("\n") == 1 and contents(tmp_path) == before
         return errors
 
@@ -458,7 +452,7 @@ def test_a_prior_of_what_is_no_run_gets_one_line(worker, prior_run, tmp_path):
     assert "manifest.json: is damaged" in refusal(bare)
 
 
-def test_a_prior_of_data_that_have_changed_is_refused(worker, prior_run, classes_folder, tmp_path):
+def test_a_prior_of_data_that_have_changed_is_refused(prior_run, classes_folder, tmp_path):
     run = copy_of(prior_run, tmp_path)
     data = shutil.copytree(classes_folder, tmp_path / "data")
     manifest = json.loads((run / "manifest.json").read_text())
@@ -466,42 +460,42 @@ def test_a_prior_of_data_that_have_changed_is_refused(worker, prior_run, classes
     (run / "manifest.json").write_text(json.dumps(manifest))
     (data / CLASSES[0] / "3.png").rename(data / CLASSES[1] / "33.png")
     before = contents(run)
-    status, errors = worker.run(text_of(["prior", run, *SMALL_PRIOR]))
+    status, errors = end_of(text_of(["prior", run, *SMALL_PRIOR]))
     assert status == 2 and errors.count("\n") == 1 and "has changed since the model was trained on it" in errors
     assert contents(run) == before
 
 
-def test_a_prior_starts_from_another_with_moved_images(worker, prior_run, generate, tmp_path):
+def test_a_prior_starts_from_another_with_moved_images(prior_run, generate, tmp_path):
     run = shutil.copytree(prior_run, tmp_path / "run")
     shutil.rmtree(run / "prior")
     words = ["prior", run, *SMALL_PRIOR, "--pictures", "0", "--shift", "1", "--init-from", prior_run]
-    assert tuple(worker.run(text_of(words)))[0] == 0
+    assert end_of(text_of(words))[0] == 0
     recipe = json.loads((run / "prior" / "recipe.json").read_text())
     assert recipe["shift"] == 1 and recipe["init_from"] == str(prior_run)
     generate("--model", run, "--count", 3, "--class", CLASSES[0])
     shutil.rmtree(run / PRIOR)
-    assert tuple(worker.run(text_of(["prior", run, "--resume"]))) == (0, "")
+    assert end_of(text_of(["prior", run, "--resume"])) == (0, "")
     generate("--model", run)
 
 
-def test_a_finished_prior_is_left_alone_and_a_lost_export_made_again(worker, prior_run, tmp_path):
+def test_a_finished_prior_is_left_alone_and_a_lost_export_made_again(prior_run, tmp_path):
     run = shutil.copytree(prior_run, tmp_path / "run")
     before = contents(run)
     result = run_python("prior", run, "--resume")
     assert result.returncode == 0 and b"all 3 epochs are trained and exported already" in result.stdout
     assert contents(run) == before
     shutil.rmtree(run / PRIOR)
-    assert tuple(worker.run(text_of(["prior", run, "--resume"]))) == (0, "")
+    assert end_of(text_of(["prior", run, "--resume"])) == (0, "")
     assert contents(run) == before
     change(run / PRIOR / PARAMETERS, flip(-3000))
-    assert tuple(worker.run(text_of(["prior", run, "--resume"]))) == (0, "")
+    assert end_of(text_of(["prior", run, "--resume"])) == (0, "")
     assert contents(run) == before
     # An autoencoder that is exported again keeps the prior of its codes.
-    assert tuple(worker.run(text_of(["export", run]))) == (0, "")
+    assert end_of(text_of(["export", run])) == (0, "")
     assert contents(run) == before
 
 
-def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, prior_run, classes_folder, tmp_path):
+def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(prior_run, classes_folder, tmp_path):
     (tmp_path / "my data").symlink_to(classes_folder)
     runs = [tmp_path / "my run", tmp_path / "whole"]
     for run in runs:
@@ -526,7 +520,7 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(worker, p
     assert message == f"vqvae: stopped in epoch {epoch}; go on: {go_on} --resume"
     assert not (runs[0] / PRIOR).exists()
     for command in (shlex.split(message.split("go on: vqvae ")[1]), text_of(["prior", runs[1], *words])):
-        assert tuple(worker.run(command)) == (0, "")
+        assert end_of(command) == (0, "")
     assert {PRIOR, "prior/metrics.csv"} <= set(contents(runs[0]))
     assert contents(runs[0]) == contents(runs[1])
 

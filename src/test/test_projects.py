@@ -236,7 +236,7 @@ def test_a_program_of_emadls_generator_runs_it(project_run):
 def test_whatever_a_network_is_made_of_both_languages_agree(tail, part, tmp_path):
     folder = export_tail(part, tail, tmp_path)
     predictor = Predictor(folder)
-    for number, image in enumerate(random_images(3, size=(12, 8))):
+    for number, image in enumerate(random_images(5, size=(12, 8))):
         path = tmp_path / f"{number}.png"
         write_png(path, image)
         codes = predictor.encode(path)

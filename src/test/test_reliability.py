@@ -89,7 +89,7 @@ def test_codes_survive_text_and_other_text_is_refused(codes, content):
 
 
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
-    assert kill_and_resume(tmp_path, kills=2, seed=1) == 2
+    assert kill_and_resume(tmp_path, kills=3, seed=1) == 3
 
 
 def test_a_killed_training_of_a_prior_ends_as_one_that_was_not(tmp_path):
