@@ -2,7 +2,7 @@
 
 The decoder in libmxnet accepts some damaged files, silently drops alpha and the low bits of 16-bit channels, and lets
 a PNG's gamma and colour chunks change its gray values. Therefore files are checked here first.
-cpp/include/vqvae/image_format.hpp mirrors this file, message for message.
+png_format.hpp and image_format.hpp in cpp/include/vqvae/detail mirror this file, message for message.
 """
 import os
 import re

@@ -69,7 +69,7 @@ def declared_shape(path: Path, symbol: mx.sym.Symbol, name: str, pattern: Tuple[
 def find_scores(symbol: mx.sym.Symbol) -> Optional[str]:
     """Return the name of the encoder's scores (N, K, h, w), of which the codes are the greatest row at each place.
 
-    None if the graph does not choose codes the way exported graphs do. The C++ function of this name gives the same.
+    None if the graph does not choose codes as exported graphs do. The C++ function of this name finds the same node.
     """
     nodes = json.loads(symbol.tojson())["nodes"]
     for node in nodes:

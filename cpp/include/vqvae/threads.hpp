@@ -97,8 +97,8 @@ inline void share_cores(unsigned count) {
   const auto forget = [](void* part) { delete static_cast<int*>(part); };
   const int part = static_cast<int>(std::max(1U, cores() / count));
   for (unsigned number = 0; number < count; ++number) {
-    const std::array<unsigned, 2> context{
-        1, device_of(number, count)};  // mxnet::Context: a kind of device, here a CPU, and its number
+    // mxnet::Context: a kind of device, here a CPU, and its number
+    const std::array<unsigned, 2> context{1, device_of(number, count)};
     check(MXEnginePushSync(set, new int(part), forget, context.data(), nullptr, 0, nullptr, 0));
   }
   check(MXNDArrayWaitAll());
