@@ -13,6 +13,7 @@ from typing import List, NamedTuple
 import pytest
 
 from conftest import COMMAND, DIGITS, PROJECT, ROOT, SMALL_PRIOR, random_images
+from server import Server
 from vqvae_gluon import write_png
 
 PAGES = ["README.md", "pre-trained/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -40,7 +41,8 @@ MADE = {
 
 SHORT = "--num-epoch 1 --batch-size 8 --pictures 0"
 
-#: .venv/bin/vqvae of the checkout: adds options to the page's commands that make trainings short and data small.
+#: .venv/bin/vqvae of the checkout: adds options to the page's commands that make trainings short and data small, and
+#: hands them to the server at ADDRESS.
 SHIM = f"""#!/bin/sh
 words=" $* "
 case "$words" in
@@ -54,7 +56,10 @@ case "$words" in
   *" --data "*) ;;
   *" compare "* | *" train "* | *" export-onnx "* | *" evaluate "*) set -- "$@" --data my/images ;;
 esac
-exec '{COMMAND}' "$@"
+case "$words" in
+  *" - "*) exec '{COMMAND}' "$@" ;;  # reads from a command that runs on the server at the same time
+esac
+exec '{sys.executable}' -I -S '{ROOT}/src/test/server.py' ADDRESS "$@"
 """
 
 
@@ -85,8 +90,16 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """What runs the commands and the Python examples of all pages; its home is an empty folder."""
+    server = Server(HOME=str(tmp_path_factory.mktemp("home")))
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def checkout(images, prior_run, tmp_path):
+def checkout(images, prior_run, server, tmp_path):
     """A folder that looks like the checkout to commands that only read, with a digit, images, a project and a run."""
     for name in ("pre-trained", "src", "cpp", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -94,7 +107,8 @@ def checkout(images, prior_run, tmp_path):
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "images").symlink_to(images)
     (tmp_path / "my" / "project").symlink_to(PROJECT / "mnist")
-    for name, text in {"vqvae": SHIM, "python": f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n"}.items():
+    vqvae = SHIM.replace("ADDRESS", server.address)
+    for name, text in {"vqvae": vqvae, "python": f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n"}.items():
         program = tmp_path / ".venv" / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(text)
@@ -102,10 +116,14 @@ def checkout(images, prior_run, tmp_path):
     return tmp_path
 
 
-def run(words, folder):
+def run_bash(code, folder):
     environment = {**os.environ, "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}", "HOME": str(folder)}
-    result = subprocess.run(words, cwd=str(folder), capture_output=True, text=True, env=environment, timeout=300)
-    assert result.returncode == 0, f"{words[-1]}\n{result.stdout}\n{result.stderr}"
+    words = ["bash", "-e", "-o", "pipefail", "-c", code]
+    check(subprocess.run(words, cwd=str(folder), capture_output=True, env=environment, timeout=300))
+
+
+def check(result):
+    assert result.returncode == 0, f"{result.args[-1]}\n{result.stdout.decode()}\n{result.stderr.decode()}"
 
 
 def has_examples(path: str) -> bool:
@@ -113,22 +131,22 @@ def has_examples(path: str) -> bool:
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if has_examples(path)])
-def test_examples(path, checkout, prior_run):
+def test_examples(path, checkout, prior_run, server):
     found = [block for block in blocks(path) if not block.reason]
     if not any("--output runs/mine" in block.text for block in found):
         for name in ("mine", "other"):
             shutil.copytree(prior_run, checkout / "runs" / name)
     if "ImageRecordDataset" in "".join(block.text for block in found):
         for name in ("train", "validation", "test"):
-            run([".venv/bin/vqvae", "pack", "my/images", f"{name}.rec"], checkout)
+            check(server.run(["pack", "my/images", f"{name}.rec"], cwd=checkout))
     for block in found:
         if block.language == "bash":
             lines = [line for line in block.text.splitlines() if is_run(line)]
-            run(["bash", "-e", "-o", "pipefail", "-c", "\n".join(lines)], checkout)
+            run_bash("\n".join(lines), checkout)
         elif block.language == "python":
             # One epoch is enough; a separate folder, as for a reader who uses Python instead of the command line.
             code = block.text.replace(".run()", ".run(1)").replace("runs/mine", "runs/python")
-            run([sys.executable, "-c", code], checkout)
+            check(server.run(["-c", code], cwd=checkout))
     missing = [name for name in MADE.get(path, ()) if not (checkout / name).exists()]
     assert not missing
 
