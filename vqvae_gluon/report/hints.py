@@ -21,8 +21,8 @@ class Hint(NamedTuple):
 def find_hints(run: Run, vectors: int) -> List[Hint]:
     """Return hints at problems in the training of a run; its validation images have ``vectors`` vectors in all."""
     last = run.rows[-1]
-    collapse = _collapse(run, run.exported, vectors)
-    later = "" if collapse else _collapse(run, last, vectors)
+    collapse = explain_collapse(run.exported, vectors, run.recipe)
+    later = "" if collapse else explain_collapse(last, vectors, run.recipe)
     hints = []
     if collapse:
         hints.append(Hint("Few codes are in use", f"{_sentence(collapse)} {_MORE}"))
@@ -43,10 +43,6 @@ def prior_hints(run: Run, places: int) -> List[Hint]:
         f"takes {independent:.1f}. Train it for more epochs or with a different learning rate."
     )
     return [Hint("The prior has learnt next to nothing", text)]
-
-
-def _collapse(run: Run, row: Row, vectors: int) -> str:
-    return explain_collapse(row["validation_codes_used"], row["validation_perplexity"], vectors, run.recipe)
 
 
 def _jump(run: Run) -> List[Hint]:

@@ -217,7 +217,7 @@ class Autoencoder:
     def concern(self, row: Dict[str, float]) -> str:
         """Return a warning if the codebook has collapsed, with less than a third of usable codes in use, else ''."""
         vectors = len(self.dataset.validation.images) * math.prod(self.model.codes_shape)
-        return explain_collapse(row["validation_codes_used"], row["validation_perplexity"], vectors, self.recipe)
+        return explain_collapse(row, vectors, self.recipe)
 
     def pictures(self, epoch: int) -> List[str]:
         from ..evaluation.plots import reconstruction_name

@@ -1,21 +1,27 @@
 """Collapsed codebooks: how to recognise one, which of the known causes is likely, and what to try."""
+from typing import Dict
+
 from ..recipes.autoencoder import Recipe
 
 _COLLAPSED = 3
 _ALL_ALIKE = 1.5  # perplexity
 
 
-def explain_collapse(codes_used: float, perplexity: float, vectors: int, recipe: Recipe) -> str:
+def explain_collapse(row: Dict[str, float], vectors: int, recipe: Recipe) -> str:
     """Return a warning that the codebook has collapsed, why, and what to try, or '' if it has not.
 
-    It has if less than a third of the usable codes are in use: of all rows or, if there are fewer ``vectors``, of as
-    many. ``codes_used`` and ``perplexity`` are those of the same vectors.
+    ``row`` has an epoch's metrics, and the validation images have ``vectors`` vectors in all. The codebook has collapsed
+    if they use less than a third of the usable codes: of all rows or, if there are fewer vectors, of as many. A few
+    images may need no more, so the perplexity of the training images must be below a third of the rows as well.
     """
     known = recipe.num_embeddings
-    if codes_used >= min(known, vectors) / _COLLAPSED:
+    codes_used, perplexity = row["validation_codes_used"], row["validation_perplexity"]
+    if codes_used >= min(known, vectors) / _COLLAPSED or row["train_perplexity"] >= known / _COLLAPSED:
         return ""
     cause = f"the encoder outruns its codebook: try a higher --beta than {recipe.beta:g}"
-    if perplexity < _ALL_ALIKE:
+    if recipe.reduction == "sum":
+        cause = "the loss sums the errors of an image, next to which its beta is nothing: try --recipe ema"
+    elif perplexity < _ALL_ALIKE:
         rate = recipe.highest_learning_rate
         cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {rate:g}"
     elif recipe.freeze_codebook:

@@ -228,17 +228,19 @@ def test_a_gradient_that_jumps_is_shortened():
         ({"dead_share": 0.0}, "try --dead-share 0.1"),
         ({}, "try a higher --beta than 0.25"),
         ({"perplexity": 1.1}, "try a lower --learning-rate than 0.004"),
+        ({"perplexity": 1.1, "reduction": "sum"}, "try --recipe ema"),
     ],
 )
 def test_a_collapsed_codebook_is_told_with_its_cause(small_recipe, small_dataset, settings, cause):
     perplexity = settings.get("perplexity", 1.9)
     settings = {name: value for name, value in settings.items() if name != "perplexity"}
     trained = Autoencoder(small_recipe.replace(**settings), small_dataset)
-    row = {"validation_codes_used": 2, "validation_perplexity": perplexity}
+    row = {"validation_codes_used": 2, "validation_perplexity": perplexity, "train_perplexity": 2.6}
     told = trained.concern(row)
     assert told.startswith(f"the codebook has collapsed: 2 of 8 codes in use, perplexity {perplexity}; ")
     assert told.endswith(cause)
     assert trained.concern({**row, "validation_codes_used": 3}) == ""
+    assert trained.concern({**row, "train_perplexity": 2.7}) == ""
 
 
 def test_rows_die_below_a_share_of_an_equal_use(small_recipe, small_dataset):
