@@ -23,7 +23,7 @@ class Server:
     """
 
     def __init__(self, limit: Optional[Callable[[], None]] = None, **environment: str) -> None:
-        """``limit`` is called in each new process, to set system limits for it; ``environment`` is added to its own."""
+        """``limit`` is called in each new process, to set system limits for it; ``environment`` adds to its own."""
         self._limit = limit
         self._more = environment
         self._process: Optional[subprocess.Popen] = None

@@ -11,9 +11,9 @@ import sys
 from typing import List, NamedTuple
 
 import pytest
+from server import Server
 
 from conftest import COMMAND, DIGITS, PROJECT, ROOT, SMALL_PRIOR, random_images
-from server import Server
 from vqvae_gluon import write_png
 
 PAGES = ["README.md", "pre-trained/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]

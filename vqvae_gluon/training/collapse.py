@@ -10,9 +10,9 @@ _ALL_ALIKE = 1.5  # perplexity
 def explain_collapse(row: Dict[str, float], vectors: int, recipe: Recipe) -> str:
     """Return a warning that the codebook has collapsed, why, and what to try, or '' if it has not.
 
-    ``row`` has an epoch's metrics, and the validation images have ``vectors`` vectors in all. The codebook has collapsed
-    if they use less than a third of the usable codes: of all rows or, if there are fewer vectors, of as many. A few
-    images may need no more, so the perplexity of the training images must be below a third of the rows as well.
+    ``row`` has an epoch's metrics, and the validation images have ``vectors`` vectors in all. The codebook has
+    collapsed if they use less than a third of the usable codes: of all rows or, if there are fewer vectors, of as many.
+    A few images may need no more, so the perplexity of the training images must be below a third of the rows as well.
     """
     known = recipe.num_embeddings
     codes_used, perplexity = row["validation_codes_used"], row["validation_perplexity"]
