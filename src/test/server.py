@@ -34,7 +34,7 @@ class Server:
     def run(
         self, words: Sequence[str], input: bytes = b"", cwd: Optional[str] = None, timeout: float = 300
     ) -> subprocess.CompletedProcess:
-        """Run ``vqvae`` with some words, or Python's ``-c CODE``; raise subprocess.TimeoutExpired if it takes longer."""
+        """Run ``vqvae`` with some words, or Python's ``-c CODE``; raise subprocess.TimeoutExpired if it is too slow."""
         process, address = self._started()
         with contextlib.ExitStack() as stack:
             streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
