@@ -58,6 +58,20 @@ def use_all_cores() -> None:
     os.environ["OMP_NUM_THREADS"] = text
 
 
+def leave_out_sklearn() -> None:
+    """Keep MXNet from importing scikit-learn, which takes a fifth of its own import, for a class that is not used here.
+
+    Call this before mxnet is imported, and :func:`let_in_sklearn` before scikit-learn is.
+    """
+    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]  # Python then says that it is not installed
+
+
+def let_in_sklearn() -> None:
+    """End the effect of :func:`leave_out_sklearn`."""
+    if "sklearn" in sys.modules and sys.modules["sklearn"] is None:
+        del sys.modules["sklearn"]
+
+
 def check_number(variable: str, text: str, most: int) -> int:
     """Return the number that an environment variable gives; raise VQVAEError unless it is whole and in [1, most]."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):

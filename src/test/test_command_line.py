@@ -275,6 +275,8 @@ def test_imports_stay_light(exported):
     predict = f"from vqvae_gluon import Predictor; Predictor({str(exported)!r}).encode({str(DIGITS[0])!r})"
     loaded = imported_by(predict) - imported_by("import mxnet")
     assert {name for name in loaded if "." not in name and not name.startswith("_")} == {"vqvae_gluon"}
+    command = f"from vqvae_gluon.cli import main; main(['encode', {str(DIGITS[0])!r}, '--model', {str(exported)!r}])"
+    assert not {"sklearn.base", "pandas"} & imported_by(command)
 
 
 def test_a_reader_that_stops_early_gets_no_traceback(exported):

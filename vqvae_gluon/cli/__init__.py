@@ -16,6 +16,7 @@ from ..runtime import (
     drop_output,
     environment_fault,
     file_fault,
+    leave_out_sklearn,
     memory_fault,
     printing,
     stop,
@@ -88,6 +89,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:  # it is ignored under nohup, say
             signal.signal(number, stop)
+    leave_out_sklearn()
     try:
         options = _parser().parse_args(arguments)
         if options.run is not launch.run:  # its processes share the cores

@@ -66,7 +66,8 @@ def make_plan(command: Sequence[str], workers: int, servers: int, hosts: Sequenc
         return Part(name, host, variables, [sys.executable, *words], machines[host.name] or 1)
 
     # MXNet becomes a scheduler or a server as soon as it is imported.
-    serve, train = ["-c", "import mxnet"], ["-m", "vqvae_gluon", *command]
+    serve = ["-c", "from vqvae_gluon.runtime import leave_out_sklearn; leave_out_sklearn(); import mxnet"]
+    train = ["-m", "vqvae_gluon", *command]
     return [
         part("scheduler", 0, "the scheduler", serve),
         *(part("server", number, f"server {number}", serve) for number in range(servers)),

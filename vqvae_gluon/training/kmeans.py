@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from ..data import batches
 from ..errors import VQVAEError
-from ..runtime import stop_if_asked
+from ..runtime import let_in_sklearn, stop_if_asked
 
 _LEAST_VECTORS, _VECTORS_A_ROW = 1 << 15, 8
 _PASSES = 2
@@ -25,6 +25,7 @@ def kmeans(vectors: np.ndarray, num_embeddings: int, rng: np.random.RandomState)
     Source: Sculley, "Web-Scale K-Means Clustering" (2010); scikit-learn's MiniBatchKMeans. Raises VQVAEError for fewer
     than K distinct vectors.
     """
+    let_in_sklearn()
     from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
 
     # Encoder outputs repeat (a digit's background), and one vector must not start two rows.
