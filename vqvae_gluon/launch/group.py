@@ -61,7 +61,7 @@ class Process:
     def read(self) -> bool:
         """Read what the process has written, and print worker 0's lines; return False at the end of its output."""
         content = os.read(self.popen.stderr.fileno(), 1 << 16)
-        self.heard = max(self.heard, time.monotonic())
+        self.heard = time.monotonic()
         *lines, self._rest = (self._rest + content.replace(b"\0", b"")).split(b"\n")
         for line in lines + ([] if content else [self._rest]):
             text = line.decode("utf-8", "replace")

@@ -13,6 +13,8 @@ import pytest
 
 from conftest import COMMAND, run_python
 from vqvae_gluon import __version__
+from vqvae_gluon.launch.group import Group
+from vqvae_gluon.launch.plan import Host, Part
 from vqvae_gluon.training.autoencoder import AUTOENCODER
 from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, load_checkpoint
 
@@ -95,6 +97,15 @@ def ended(launch):
     error = launch.communicate(timeout=60)[1].decode()
     assert error.count("\n") == 1, error
     return launch.returncode, error
+
+
+def test_only_the_first_sign_of_life_may_take_longer():
+    part = Part("worker 1", Host("", "127.0.0.1"), {"DMLC_ROLE": "worker"}, ["sleep", "60"], 1)
+    with Group([part]) as group:
+        (process,) = group._processes
+        assert process.heard > time.monotonic()
+        assert process.read()
+        assert process.heard <= time.monotonic()
 
 
 DEATHS = [
@@ -321,4 +332,5 @@ def test_a_dry_run_prints_what_starts_each_process():
     assert [one.get("DMLC_WORKER_ID") for one in variables] == [None, None, "0", "1"]
     common = {"DMLC_PS_ROOT_URI": "127.0.0.1", "DMLC_PS_ROOT_PORT": "9092", "DMLC_NUM_WORKER": "2"}
     assert all(common.items() <= one.items() for one in variables)
-    assert [line[-2:] for line in lines] == [["-c", "import mxnet"]] * 2 + [["--output", "a b"]] * 2
+    assert [line[-2:] for line in lines[2:]] == [["--output", "a b"]] * 2
+    assert all(line[-2] == "-c" and line[-1].endswith("import mxnet") for line in lines[:2])
