@@ -46,6 +46,15 @@ def run_cpp(*arguments, **kwargs):
     return _run([str(PROGRAM), *arguments], **kwargs)
 
 
+def reconstruct_by_cpp(model, images, folder, batch_size=1, threads=1):
+    """Return the codes and the reconstructed bytes of images (N, C, H, W) uint8 by the C++ layer, as flat arrays."""
+    files = [folder / name for name in ("images", "codes", "reconstructions")]
+    images.tofile(files[0])
+    result = _run([ROOT / "cpp" / "build" / "bulk", model, batch_size, *files, threads])
+    assert result.returncode == 0, result.stderr
+    return [np.fromfile(file, np.uint8) for file in files[1:]]
+
+
 def _run(command, **kwargs):
     command = [str(word) for word in command]
     return subprocess.run(command, capture_output=True, timeout=300, check=False, **kwargs)

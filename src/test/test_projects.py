@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PROJECT, ROOT, random_images, run_cpp, run_python
+from conftest import DIGITS, PROJECT, ROOT, random_images, reconstruct_by_cpp, run_cpp, run_python
 from networks import TAILS, export_tail
 from vqvae_gluon import Predictor, VQVAEError, emadl, export_run, get_model, get_recipe, to_bytes, write_png
 from vqvae_gluon.model_files.folder import find_model
@@ -235,16 +235,12 @@ def test_a_program_of_emadls_generator_runs_it(project_run):
 @pytest.mark.parametrize("part", ["decoder", "encoder"])
 def test_whatever_a_network_is_made_of_both_languages_agree(tail, part, tmp_path):
     folder = export_tail(part, tail, tmp_path)
-    predictor = Predictor(folder)
-    for number, image in enumerate(random_images(5, size=(12, 8))):
-        path = tmp_path / f"{number}.png"
-        write_png(path, image)
-        codes = predictor.encode(path)
-        result = run_cpp("encode", path, "--model", folder)
-        assert result.stdout.decode().split() == [str(code) for code in codes.ravel()], result.stderr
-        result = run_cpp("reconstruct", path, tmp_path / "cpp.png", "--model", folder)
-        write_png(tmp_path / "python.png", to_bytes(predictor.decode(codes))[0])
-        assert (tmp_path / "cpp.png").read_bytes() == (tmp_path / "python.png").read_bytes()
+    images = random_images(5, size=(12, 8))
+    predictor = Predictor(folder, batch_size=1)
+    codes = predictor.encode(images)
+    cpp_codes, cpp_reconstructions = reconstruct_by_cpp(folder, images, tmp_path)
+    np.testing.assert_array_equal(cpp_codes, codes.ravel())
+    np.testing.assert_array_equal(cpp_reconstructions, to_bytes(predictor.decode(codes)).ravel())
 
 
 def test_two_models_in_one_folder_are_refused_alike(exported, tmp_path):

@@ -8,18 +8,9 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import ROOT, SMALL_MODELS, export_newest, make_model, random_images
+from conftest import ROOT, SMALL_MODELS, export_newest, make_model, random_images, reconstruct_by_cpp
 from vqvae_gluon import Predictor, Training, export_run, to_bytes
 from vqvae_gluon.data import Dataset, Split
-
-
-def by_cpp(model, images, batch_size, folder):
-    """Return codes and reconstructed bytes from the C++ layer, as flat arrays."""
-    files = [folder / name for name in ("images", "codes", "reconstructions")]
-    images.tofile(files[0])
-    command = [ROOT / "cpp" / "build" / "bulk", model, batch_size, *files]
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
-    return [np.fromfile(file, np.uint8) for file in files[1:]]
 
 
 def assert_languages_agree(model, images, folder):
@@ -29,7 +20,7 @@ def assert_languages_agree(model, images, folder):
     assert len(np.unique(codes)) > 3
     np.testing.assert_array_equal(Predictor(model, batch_size=1).encode(images), codes)
     for batch_size in (1, 7):
-        cpp_codes, cpp_reconstructions = by_cpp(model, images, batch_size, folder)
+        cpp_codes, cpp_reconstructions = reconstruct_by_cpp(model, images, folder, batch_size)
         np.testing.assert_array_equal(cpp_codes, codes.ravel())
         np.testing.assert_array_equal(cpp_reconstructions, reconstructions.ravel())
 

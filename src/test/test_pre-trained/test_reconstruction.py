@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from conftest import DIGITS, PRETRAINED, ROOT, run_cpp, run_python
+from conftest import DIGITS, PRETRAINED, ROOT, reconstruct_by_cpp, run_cpp, run_python
 from vqvae_gluon import Predictor, VQVAEError, get_model, load_dataset, read_image, to_bytes
 from vqvae_gluon.data import to_unit
 
@@ -52,17 +52,18 @@ def test_digit_is_reconstructed_alike_in_python_and_cpp(digit, tmp_path):
     assert np.square(original - reconstruction).mean() < WORST_ERROR
 
 
+@pytest.fixture(scope="module")
+def by_python(predictor, mnist):
+    """The codes and the reconstructed bytes of all test images, as flat arrays."""
+    codes = predictor.encode(mnist.test.images)
+    return codes.ravel(), to_bytes(predictor.decode(codes)).ravel()
+
+
 @pytest.mark.parametrize("batch_size, threads", [(1, 1), (128, 1), (50, 2)])
-def test_all_test_images_agree_in_codes_and_bytes(predictor, mnist, tmp_path, batch_size, threads):
-    images = mnist.test.images
-    images.tofile(tmp_path / "images")
-    files = [tmp_path / name for name in ("images", "codes", "reconstructions")]
-    command = [ROOT / "cpp" / "build" / "bulk", PRETRAINED, batch_size, *files, threads]
-    subprocess.run([str(word) for word in command], check=True)
-    codes = predictor.encode(images)
-    np.testing.assert_array_equal(np.fromfile(files[1], np.uint8).reshape(codes.shape), codes)
-    reconstructions = to_bytes(predictor.decode(codes))
-    np.testing.assert_array_equal(np.fromfile(files[2], np.uint8).reshape(reconstructions.shape), reconstructions)
+def test_all_test_images_agree_in_codes_and_bytes(by_python, mnist, tmp_path, batch_size, threads):
+    by_cpp = reconstruct_by_cpp(PRETRAINED, mnist.test.images, tmp_path, batch_size, threads)
+    for ours, theirs in zip(by_python, by_cpp):
+        np.testing.assert_array_equal(theirs, ours)
 
 
 def test_get_model_finds_the_pre_trained_parameters(predictor):
