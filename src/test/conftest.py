@@ -251,9 +251,11 @@ def driver():
     driver.quit()
 
 
-# Processes that test side by side share the cores.
-_share = len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _share)))
+def pytest_configure(config):
+    """Let processes that test side by side share the cores: with more threads than cores, operators take long."""
+    if not config.getoption("numprocesses", None):  # else this process only starts those
+        count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // count)))
 
 
 #: The files of tests that take longest. Those that test side by side begin with them, so as to end together.

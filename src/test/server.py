@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 _LONGEST = 1 << 16  # bytes of a request
@@ -37,7 +38,8 @@ class Server:
         """Run ``vqvae`` with some words, or Python's ``-c CODE``; raise subprocess.TimeoutExpired if it is too slow."""
         process, address = self._started()
         with contextlib.ExitStack() as stack:
-            streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+            # By name, because a command that writes to /dev/stdout replaces the file that it is.
+            streams = [stack.enter_context(tempfile.NamedTemporaryFile()) for _ in range(3)]
             streams[0].write(input)
             streams[0].seek(0)
             try:
@@ -46,9 +48,8 @@ class Server:
                 self.close()
                 raise subprocess.TimeoutExpired(words, timeout) from None
             code = int(status) if status else process.wait()
-            for stream in streams[1:]:
-                stream.seek(0)
-            return subprocess.CompletedProcess(words, code, streams[1].read(), streams[2].read())
+            output, error = (Path(stream.name).read_bytes() for stream in streams[1:])
+            return subprocess.CompletedProcess(words, code, output, error)
 
     @property
     def address(self) -> str:
@@ -110,7 +111,7 @@ def serve(listener: socket.socket) -> None:
         os.chdir(cwd)
         sys.stdin = os.fdopen(0, closefd=False)  # which has read nothing ahead
         try:
-            status = exec(words[1], {"__name__": "__main__"}) if words[0] == "-c" else main(words)
+            status = exec(words[1], {"__name__": "__main__"}) if words[:1] == ["-c"] else main(words)
         except SystemExit as end:
             status = end.code
         except BaseException:
