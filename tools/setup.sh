@@ -68,15 +68,16 @@ install_python_packages() {
   fi
   local python
   python=$(find_python) || exit 1
-  say "Python packages: installing into .venv with $("$python" --version)"
+  say "Python packages: installing into .venv with $("$python" --version); this takes about a minute"
   rm -rf .venv
   "$python" -m venv .venv || fail "$python cannot make a virtual environment; on Debian run: apt-get install python3-venv"
-  .venv/bin/python -m pip install -qq --disable-pip-version-check -e '.[dev]' || fail "pip could not install the packages of pyproject.toml"
+  # Not compiled: Python does that to the few modules that are imported, and pip would do it to all, for half a minute.
+  .venv/bin/python -m pip install -qq --no-compile --disable-pip-version-check -e '.[dev]' || fail "pip could not install the packages of pyproject.toml"
   printf '%s' "$wanted" >"$stamp"
 }
 
 build_program() {
-  say "C++ program: cpp/build/vqvae"
+  say "C++ program: building cpp/build/vqvae; the first time, this takes a minute or two"
   local log=cpp/build/build.log
   # A build folder contains absolute paths, so one that was made elsewhere is of no use.
   grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD/cpp" cpp/build/CMakeCache.txt || rm -rf cpp/build
