@@ -397,5 +397,5 @@ function fault(sentence) {
 
 function fail(error) {
   console.error(error);
-  fault(`The page cannot go on: ${error?.message ?? error}`);
+  fault(`The page cannot continue: ${error?.message ?? error}`);
 }

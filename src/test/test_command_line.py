@@ -349,7 +349,7 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     training.send_signal(sent)
     assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
-    assert message.endswith(f"go on: {shlex.join(['vqvae', 'train', '--output', str(run), *ctx, '--resume'])}")
+    assert message.endswith(f"resume with: {shlex.join(['vqvae', 'train', '--output', str(run), *ctx, '--resume'])}")
     epoch = int(message.split("stopped in epoch ")[1].split(";")[0])
     assert list_checkpoints(run)[-1] == epoch - 1 >= 4
 

@@ -127,13 +127,13 @@ def train_and_export(
         print_text(f"{folder}: all {training.recipe.num_epoch} epochs are trained and exported already")
         return manifest
     if training.epoch:
-        print_text(f"{folder}: going on at epoch {training.epoch}")
+        print_text(f"{folder}: continuing at epoch {training.epoch}")
     try:
         training.run()
         return export()
     except KeyboardInterrupt:
         place = "before the export" if training.finished else f"in epoch {training.epoch}"
-        hint = f"go on: {shlex.join(again)}" if training.epoch else "nothing was saved yet"
+        hint = f"resume with: {shlex.join(again)}" if training.epoch else "nothing was saved yet"
         raise KeyboardInterrupt(f"stopped {place}; {hint}") from None
 
 

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         results = Comparison(recipes, options.seeds, dataset, Path(options.output), contexts).run()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; the same command goes on in {options.output}") from None
+        raise KeyboardInterrupt(f"stopped; the same command continues in {options.output}") from None
     if not options.json:
         print_text(format_table(results))
         return

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     another = recipe.exists() and not of_workers.resume  # an earlier training, which these workers will not touch
 
     def with_hint(fault: str) -> str:
-        return f"{fault}; go on: {_again(options, command)}" if recipe.exists() and not another else fault
+        return f"{fault}; resume with: {_again(options, command)}" if recipe.exists() and not another else fault
 
     with Group(plan) as group:
         try:

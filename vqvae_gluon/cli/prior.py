@@ -128,5 +128,5 @@ def _print_manifest(manifest: Dict[str, Any], model: Path, as_json: bool) -> Non
     given = f", {metrics['validation_bits_per_image_with_class']:.2f} given its class" if prior["classes"] else ""
     print_text(
         f"{model / manifest['components']['prior']}: exported epoch {prior['epoch']} with "
-        f"{metrics['validation_bits_per_image']:.2f} validation bits an image{given}"
+        f"{metrics['validation_bits_per_image']:.2f} validation bits per image{given}"
     )

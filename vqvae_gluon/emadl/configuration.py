@@ -66,7 +66,7 @@ _KEYS: Dict[str, _Key] = {
     "print_images": _Key(_FLAG, _is_flag, lambda value: {} if value else {"pictures": 0}),
     "normalize": _Key("false: images are bytes / 255 here", lambda value: value is False),
     "shuffle_data": _Key("true: every epoch is shuffled here", lambda value: value is True),
-    "load_checkpoint": _Key("false; give --resume to go on with a run", lambda value: value is False),
+    "load_checkpoint": _Key("false; give --resume to continue a run", lambda value: value is False),
     "kl_loss_weight": _ignored("a VQ-VAE has no KL term", "a number", is_number),
     "log_period": _ignored("figures are given after every epoch", _COUNT, _is_count),
     "eval_metric": _ignored("every epoch is measured by its squared error, perplexity and codes used"),

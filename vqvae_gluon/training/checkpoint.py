@@ -93,7 +93,7 @@ def load_checkpoint(path: Path, kind: Kind) -> Checkpoint:
 
 def damaged(path: Path) -> VQVAEError:
     """Return the error for a checkpoint that cannot be used."""
-    return VQVAEError(f"{path}: is damaged or no checkpoint; delete it to go on from an older one")
+    return VQVAEError(f"{path}: is damaged or no checkpoint; delete it to continue from an older one")
 
 
 def set_weights(model: Block, weights: Dict[str, np.ndarray], path: Path) -> None:

@@ -82,7 +82,7 @@ class Loop:
                 f"{self.recipe.num_epoch}; give at least {self.epoch}"
             )
         self.workers.agree(
-            settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_go_on_at=str(self.epoch)
+            settings=self.recipe.to_json(), data=trained.fingerprint, the_epoch_they_continue_at=str(self.epoch)
         )
 
     @property
@@ -128,8 +128,8 @@ class Loop:
             before = self.history.rows[-1]["learning_rate"]
             with printing():
                 tqdm.write(
-                    f"{self.folder}: {self.recipe.num_epoch} epochs instead of {self.planned}; the learning rate goes "
-                    f"on as in a training of so many: {self.trainer.learning_rate:.3g} at the start of epoch "
+                    f"{self.folder}: {self.recipe.num_epoch} epochs instead of {self.planned}; the learning rate "
+                    f"follows the schedule of that many: {self.trainer.learning_rate:.3g} at the start of epoch "
                     f"{self.epoch}, after {before:.3g} at that of epoch {self.epoch - 1}"
                 )
         self.planned = self.recipe.num_epoch

@@ -205,7 +205,7 @@ class CodePrior:
             f"training {row[f'train_{name}']:.2f}, validation {row[f'validation_{name}']:.2f}"
             for name in self.kind.metrics[: 2 if self._no_class else 1]
         ]
-        return f"bits an image {'; given its class '.join(texts)}"
+        return f"bits per image {'; given its class '.join(texts)}"
 
     def concern(self, row: Dict[str, float]) -> str:
         return ""
@@ -241,7 +241,7 @@ class CodePrior:
     def draw_loss(self, path: Path, rows: List[Dict[str, float]], best_epoch: int) -> None:
         from ..evaluation.plots import draw_loss
 
-        draw_loss(path, rows, best_epoch, self.kind.selection, "bits an image, given its class")
+        draw_loss(path, rows, best_epoch, self.kind.selection, "bits per image, given its class")
 
     def _build_model(self) -> Prior:
         dataset = self.dataset

@@ -129,7 +129,8 @@ def test_a_death_ends_all_and_names_who_died(launched, tmp_path, who, number, me
     status, error = ended(launch)
     print(f"{who} {number.name}: ended after {time.monotonic() - killed:.1f} s")
     assert status == 2
-    assert error.startswith(f"vqvae: error: {message}; go on: vqvae launch --workers 2 --port {launch.port} -- train ")
+    go_on = f"resume with: vqvae launch --workers 2 --port {launch.port} -- train "
+    assert error.startswith(f"vqvae: error: {message}; {go_on}")
     assert error.endswith(f" --output {tmp_path / 'run'} --resume\n")
     assert_nothing_is_left(launch.port)
 
@@ -138,11 +139,11 @@ def test_after_a_death_the_command_makes_what_none_would_have_changed(launched, 
     launch = launched(epochs=12)
     until(lambda: len(list_checkpoints(tmp_path / "run")), launch)
     os.kill(processes(launch.port)["worker 0"], signal.SIGKILL)
-    again = shlex.split(ended(launch)[1].partition("; go on: ")[2])
+    again = shlex.split(ended(launch)[1].partition("; resume with: ")[2])
     assert list_checkpoints(tmp_path / "run")[-1] < 11
     resumed = run_python(*again[1:])
     assert resumed.returncode == 0, resumed.stderr
-    assert b"going on at epoch" in resumed.stdout
+    assert b"continuing at epoch" in resumed.stdout
     whole = launched(epochs=12, run=tmp_path / "whole")
     assert whole.wait(timeout=400) == 0
     first, second = (load_checkpoint(checkpoint_path(tmp_path / run, 11), AUTOENCODER) for run in ("run", "whole"))
@@ -158,7 +159,7 @@ def test_a_launch_that_is_stopped_saves_and_says_how_to_go_on(launched, tmp_path
     status, error = ended(launch)
     assert status == 130
     epoch = list_checkpoints(tmp_path / "run")[-1] + 1
-    go_on = f"go on: vqvae launch --workers 2 --port {launch.port} -- train "
+    go_on = f"resume with: vqvae launch --workers 2 --port {launch.port} -- train "
     assert error.startswith(f"vqvae: stopped in epoch {epoch}; {go_on}")
     assert_nothing_is_left(launch.port)
 
@@ -230,7 +231,8 @@ def test_hosts_are_reached_by_ssh_and_watched_there(launched, stub_ssh, tmp_path
     os.kill(processes(launch.port)["worker 1"], signal.SIGKILL)
     status, error = ended(launch)
     assert status == 2
-    assert error.startswith("vqvae: error: worker 1 on me@beta was killed by SIGKILL; go on: vqvae launch --workers 2 ")
+    fault = "worker 1 on me@beta was killed by SIGKILL"
+    assert error.startswith(f"vqvae: error: {fault}; resume with: vqvae launch --workers 2 ")
     assert f" --hosts {hosts} " in error
     assert_nothing_is_left(launch.port)
 
@@ -308,7 +310,7 @@ def test_going_on_is_told_where_there_is_something_to_resume(taken_port, tmp_pat
     command = ["launch", "--workers", "2", "--port", str(taken_port), "--", *words]
     result = run_python(*command, cwd=tmp_path)
     assert result.returncode == 2 and PORT_TAKEN.format(taken_port) in result.stderr.decode()
-    hint = f"; go on: {shlex.join(['vqvae', *command])}\n"
+    hint = f"; resume with: {shlex.join(['vqvae', *command])}\n"
     assert result.stderr.decode().endswith(hint if told else "; give another with --port\n")
 
 

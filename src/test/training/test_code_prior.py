@@ -151,7 +151,7 @@ def test_what_is_learnt_is_kept(learnt):
 
 def test_the_line_of_an_epoch_tells_both_figures(learnt):
     row = dict(zip(PRIOR.columns, (3, 0.1, 7.125, 5.5, 8.25, 6.75)))
-    expected = "bits an image training 7.12, validation 8.25; given its class training 5.50, validation 6.75"
+    expected = "bits per image training 7.12, validation 8.25; given its class training 5.50, validation 6.75"
     assert learnt[0].trained.describe(row) == expected
 
 

@@ -166,7 +166,7 @@ def test_the_command_starts_from_another_run(picture_folder, tmp_path):
     assert first[CODEBOOK].tobytes() == second[CODEBOOK].tobytes()
     assert (first[FIRST_LAYER] != second[FIRST_LAYER]).any()
     result = run_python("train", "-o", tmp_path / "second", "--resume", "--num-epoch", "2")
-    assert result.returncode == 0 and b"second: 2 epochs instead of 1; the learning rate goes on" in result.stdout
+    assert result.returncode == 0 and b"second: 2 epochs instead of 1; the learning rate follows" in result.stdout
     assert get_weights(tmp_path / "second")[CODEBOOK].tobytes() == first[CODEBOOK].tobytes()
     recipes = (tmp_path / "second" / "recipe.json", tmp_path / "second" / "manifest.json")
     own, exported = (json.loads(path.read_text()) for path in recipes)

@@ -190,7 +190,7 @@ def test_a_longer_training_follows_the_schedule_of_its_length(tmp_path, capsys):
     assert [row["learning_rate"] for row in longer.history.rows[4:]] == rates[4:] and rates[4] > before
     assert longer.trainer.optimizer.num_update == 9 * 3
     assert capsys.readouterr().out.splitlines()[0] == (
-        f"{tmp_path}/run: 9 epochs instead of 4; the learning rate goes on as in a training of so many: "
+        f"{tmp_path}/run: 9 epochs instead of 4; the learning rate follows the schedule of that many: "
         f"{rates[4]:.3g} at the start of epoch 4, after {before:.3g} at that of epoch 3"
     )
     again = loop(tmp_path / "run", resume=True, num_epoch=9)
