@@ -74,10 +74,10 @@ def print_strangers(sampler: Sampler, data: Dataset) -> None:
     """Print the area under the ROC curve when bits are used to tell strangers from test digits."""
     known = bits_of(sampler, data.test.images)
     strangers = {"mirrored test digits": data.test.images[..., ::-1], "tiles of photographs": tiles()}
-    print(f"\n{'':24} bits per image  area under the ROC curve\n{'test digits':24} {known.mean():13.1f}")
+    print(f"\n{'':24} bits per image  area under the ROC curve\n{'test digits':24} {known.mean():14.1f}")
     for name, images in strangers.items():
         bits = bits_of(sampler, np.ascontiguousarray(images))
-        print(f"{name:24} {bits.mean():13.1f} {roc_area(known, bits):25.4f}")
+        print(f"{name:24} {bits.mean():14.1f} {roc_area(known, bits):25.4f}")
     print()
 
 
