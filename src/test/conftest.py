@@ -259,7 +259,7 @@ def pytest_configure(config):
 
 
 #: The files of tests that take longest. Those that test side by side begin with them, so as to end together.
-_LONGEST = ("test_pages", "test_reliability", "test_group", "test_projects", "test_onnx")
+_LONGEST = ("test_reliability", "test_group", "test_onnx", "test_install", "test_pages", "test_autoencoder")
 
 
 def pytest_collection_modifyitems(items):
