@@ -169,7 +169,7 @@ def test_closed_streams_are_told_or_not_needed(exported, program):
 
 def test_a_training_beyond_memory_is_told_in_a_line(picture_folder, tmp_path):
     words = ["train", "--data", picture_folder, "--output", tmp_path / "run", "--image-size", "40000x40000"]
-    result = run_python(*words, preexec_fn=limited(resource.RLIMIT_AS, 8 << 30))
+    result = run_python(*words, preexec_fn=limited(resource.RLIMIT_AS, 4 << 30))
     lines = result.stderr.decode().splitlines()
     assert result.returncode == 2 and "vqvae: error: there is not enough memory for this; lower" in lines[-1]
     assert not any("Traceback" in line for line in lines)
