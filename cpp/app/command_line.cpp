@@ -3,6 +3,7 @@
 #include "command_line.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <CLI/CLI.hpp>
 
@@ -15,6 +16,14 @@ const std::map<std::string, std::string> kinds{
     {"--model", "a path"},   {"--dump-input", "a path"},    {"--complete", "a path"}, {"--class", "a name"},
     {"--count", "a number"}, {"--temperature", "a number"}, {"--seed", "a number"},   {"--top-k", "a number"},
     {"--rows", "a number"},  {"--background", "a colour"}};
+
+/// The options that each command takes besides --model, as in Python.
+const std::map<std::string, std::set<std::string>> taken{
+    {"encode", {"--strict", "--background", "--explain", "--dump-input"}},
+    {"decode", {}},
+    {"reconstruct", {"--strict", "--background", "--explain", "--dump-input"}},
+    {"generate",
+     {"--class", "--count", "--seed", "--temperature", "--top-k", "--complete", "--rows", "--background", "--codes"}}};
 
 /// Split each "--name=", which has an empty value, into two words: CLI11 would take the next word as the value.
 std::vector<std::string> split_empty_values(const std::vector<std::string>& words) {
@@ -39,6 +48,19 @@ vqvae::Error mismatch(const CLI::ArgumentMismatch& error, const std::vector<std:
   const auto given =
       std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.rfind(start, 0) == 0; });
   return vqvae::Error("unknown option " + (given == words.end() ? option : *given) + "; see vqvae --help");
+}
+
+/// Throw vqvae::Error for an option that a command does not take; an unknown command is not looked at.
+void check_command(const CLI::App& app, const std::string& command) {
+  const auto found = taken.find(command);
+  if (found == taken.end()) return;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    const bool fits = name == "--model" || name == "--help" || name == "--version" || found->second.count(name) != 0;
+    if (!fits && option->count() != 0) {
+      throw vqvae::Error("unknown option " + name + " for " + command + "; see vqvae --help");
+    }
+  }
 }
 
 }  // namespace
@@ -79,5 +101,6 @@ Options parse(const std::vector<std::string>& arguments) {
   for (const auto& [name, value] : values) {
     if (app.count(name) != 0) options.values[name] = value;
   }
+  check_command(app, options.words.empty() ? "" : options.words[0]);
   return options;
 }

@@ -35,11 +35,19 @@ stretched to its size; with a used alpha channel it needs --background.
 
 options:
   --model DIR   folder of a 'vqvae train' run, or a model folder (default: the pre-trained model)
+  -h, --help    show this help message and exit
+  --version     show the version and exit
+
+options of encode and reconstruct:
   --explain     print the shape, range and checksum of the tensor that enters the encoder (standard error)
   --dump-input FILE   write that tensor as raw float32
   --strict      refuse an image that would have to be converted
+
+options of encode, reconstruct and generate:
   --background COLOUR   black, white or #rrggbb: the colour behind transparent images (default: refuse them)
-  --class C     generate: the class to generate (default: any)
+
+options of generate:
+  --class C     the class to generate (default: any)
   --count N     number of images (default: 1)
   --seed S      seed of the random numbers (default: 0)
   --temperature T   1 samples what the prior has learnt, lower values favour likely codes, 0 takes the likeliest
@@ -47,8 +55,6 @@ options:
   --top-k K     sample from the K likeliest codes only (default: 0, all of them)
   --complete IMAGE --rows R   complete this image: keep the first R rows of its codes
   --codes       print the codes instead of writing images
-  -h, --help    show this help message and exit
-  --version     show the version and exit
 )";
 
 /// Keep the descriptors of closed standard streams from being reused for the next opened files; using these streams

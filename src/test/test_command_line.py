@@ -1,6 +1,7 @@
 """Both command lines from a user's point of view."""
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -12,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, random_images, run_cpp, run_python
+from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
 from vqvae_gluon import write_png
+from vqvae_gluon.cli import _parser
 from vqvae_gluon.cli.common import train_and_export
 from vqvae_gluon.training.checkpoint import list_checkpoints
 from vqvae_gluon.workers import ALONE
@@ -248,14 +250,32 @@ def test_classes_that_do_not_fit_get_one_line_before_any_training(unfit_folder, 
     assert run_python(*prior, "--classes", "none").returncode == 0
 
 
-COMMANDS = ("pack", "train", "compare", "evaluate", "report", "encode", "decode", "reconstruct", "export", "check")
+PARSERS = next(action.choices for action in _parser()._actions if isinstance(action.choices, dict))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", PARSERS)
 def test_every_command_has_help(command):
     result = run_python(command, "--help")
     assert result.returncode == 0 and command.encode() in result.stdout
-    assert run_cpp("--help").returncode == 0
+
+
+def test_the_commands_of_the_cpp_program_are_told_and_exist_in_python():
+    usage = re.findall(r"^(?:usage:| {6}) vqvae (\w+) ", run_cpp("--help").stdout.decode(), re.MULTILINE)
+    assert len(usage) > 3 and set(usage) < set(PARSERS)
+    assert f": {', '.join(usage[:-1])} or {usage[-1]}; see" in run_cpp("paint").stderr.decode()
+    words = [f"`{name}`" for name in usage]
+    assert f"{', '.join(words[:-1])} and {words[-1]}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "reconstruct", "generate"])
+def test_the_cpp_program_takes_the_options_of_its_commands_only(command):
+    options = re.findall(r"(--[\w-]+)( [A-Z]+)?", run_cpp("--help").stdout.decode().partition("options:")[2])
+    known = {name for action in PARSERS[command]._actions for name in action.option_strings}
+    for name, value in options:
+        words = [command, "no file", *["no file"] * (command in ("decode", "reconstruct"))]
+        error = run_cpp(*words, name, *["1"] * bool(value)).stderr.decode()
+        message = f"vqvae: error: unknown option {name} for {command}; see vqvae --help\n"
+        assert (error == message) == (name not in known | {"--version"}), (name, error)
 
 
 def test_module_and_script_are_one(exported):
