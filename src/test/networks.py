@@ -4,8 +4,8 @@ from pathlib import Path
 
 from conftest import export_newest, make_model, spread_codebook
 
-# Parts that MXNet's fusion in C++ changed or lost, or its shape inference did not know, before the C++ layer handled
-# them.
+# Ends of a network that hold each kind of layer, and all that MXNet's fusion changed or lost before the C++ layer
+# handled it. BODY stands for a convolution to the network's own channels.
 TAILS = {
     "a convolution": "Convolution(kernel=(3,3), channels=1)",
     "a convolution and relu": "Convolution(kernel=(3,3), channels=1) -> Relu()",

@@ -2,7 +2,7 @@
 
 Source: van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix A.1.
 """
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Protocol, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -10,6 +10,25 @@ import numpy as np
 from ..errors import VQVAEError
 from ..workers import ALONE, Workers
 from .quantizer import VectorQuantizer
+
+
+class CodebookRule(Protocol):
+    """A way to update a codebook without a gradient, such as :class:`CodebookAverages`."""
+
+    def codebook(self) -> np.ndarray:
+        """Return the (K, D) float32 codebook."""
+
+    def start(self, rows: np.ndarray, counts: np.ndarray) -> None:
+        """Set the codebook to ``rows`` (K, D), each of which is nearest to ``counts`` (K,) vectors per batch."""
+
+    def step(self, codes: Sequence[mx.nd.NDArray], z: Sequence[mx.nd.NDArray], rng: np.random.RandomState) -> int:
+        """Update the codebook by the encoder's outputs ``z`` and their ``codes``; return how many rows it replaced."""
+
+    def state(self) -> Dict[str, np.ndarray]:
+        """Return the arrays that a checkpoint must hold besides the codebook."""
+
+    def restore(self, state: Dict[str, np.ndarray]) -> None:
+        """Restore the arrays of :meth:`state`."""
 
 
 class CodebookAverages:

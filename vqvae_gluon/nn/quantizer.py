@@ -134,8 +134,8 @@ class VectorQuantizer(HybridBlock):
         # rounding error, and training would see other numbers than prediction.
         quantized = fixed + (z - F.BlockGrad(z))
         commitment_loss = mean_square(F, fixed - z)
-        # With 'ema' it is the same number, and there is nothing to pass a gradient to.
-        is_fixed = self.update == "ema"
+        # Without a gradient of the codebook it is the same number, and there is nothing to pass one to.
+        is_fixed = self.update != "gradient"
         codebook_loss = F.BlockGrad(commitment_loss) if is_fixed else mean_square(F, rows - F.BlockGrad(z))
         return quantized, codes, commitment_loss, codebook_loss
 

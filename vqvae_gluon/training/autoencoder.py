@@ -14,7 +14,7 @@ from ..data.order import in_batches
 from ..errors import VQVAEError
 from ..model_zoo import get_model, get_weights
 from ..nn import VQVAE, CodebookAverages
-from ..nn.averages import as_vectors
+from ..nn.averages import CodebookRule, as_vectors
 from ..recipes.autoencoder import Recipe
 from ..runtime import stop_if_asked
 from ..workers import ALONE, Workers
@@ -269,7 +269,7 @@ class Autoencoder:
             model.decoder.output_bias.set_data(mx.nd.array(_mean_logit(self.dataset.train.images)))
         return model
 
-    def _build_averages(self) -> Optional[CodebookAverages]:
+    def _build_averages(self) -> Optional[CodebookRule]:
         recipe = self.recipe
         if recipe.update != "ema" or recipe.freeze_codebook:
             return None

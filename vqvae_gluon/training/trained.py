@@ -61,7 +61,6 @@ class Trained(Protocol):
     def averages(self) -> Optional[Averages]:
         ...
 
-
     def start(self, rng: np.random.RandomState) -> None:
         """Prepare the training; called once, before the first epoch."""
 

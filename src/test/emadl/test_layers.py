@@ -8,6 +8,8 @@ from mxnet.gluon import Trainer
 from emadl_texts import component
 from vqvae_gluon import VQVAEError
 from vqvae_gluon.emadl import build, parse
+from vqvae_gluon.emadl.block import _BLOCKS, _FUNCTIONS
+from vqvae_gluon.emadl.layers import FOREIGN_LAYERS, LAYERS
 
 IMAGE = np.random.RandomState(0).randn(2, 5, 3, 4)
 
@@ -28,6 +30,11 @@ def make(network, given="5,3,4", made="5,3,4"):
         parameter.set_data(mx.nd.array(values[key]))
     block.hybridize()
     return block, values
+
+
+def test_every_layer_can_be_built_or_is_refused():
+    built = set(_BLOCKS) | set(_FUNCTIONS) | {"VectorQuantize"}  # which is built with its number
+    assert set(LAYERS) == built and not built & set(FOREIGN_LAYERS)
 
 
 def run(network, x, given="5,3,4", made="5,3,4"):
