@@ -34,7 +34,8 @@ class Model:
         if name not in self._sessions:
             path = self._folder / f"{name}.onnx"
             if not path.is_file():
-                fail(f"{path}: no such file; vqvae export-onnx writes it")
+                missing = "; train a prior with vqvae prior first" if name == "prior" else ""
+                fail(f"{path}: no such file; vqvae export-onnx writes it{missing}")
             self._sessions[name] = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return self._sessions[name]
 
@@ -160,7 +161,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         run(options, Model(options.model))
-    except (OSError, ValueError, zlib.error) as error:
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ValueError, zlib.error) as error:
         fail(str(error))
 
 

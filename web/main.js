@@ -219,8 +219,8 @@ function showBits(sum, sentence) {
   $("bits").textContent = `${sum.toFixed(1)} bits`;
   $("bits-text").textContent = validationBits
     ? `under the prior: ${(sum / validationBits).toFixed(1)} times the ${validationBits.toFixed(1)} of an average image of ` +
-      "the validation data. The more, the stranger."
-    : `under the prior; a fixed length would need ${most.toFixed(0)}. The more, the stranger.`;
+      "the validation data. More bits mean a stranger image."
+    : `under the prior; a fixed length would need ${most.toFixed(0)}. More bits mean a stranger image.`;
   $("bits-bar").style.setProperty("width", share(sum));
   $("bits-mark").hidden = !validationBits;
   $("bits-mark").style.setProperty("left", share(validationBits ?? 0));

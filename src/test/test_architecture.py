@@ -34,7 +34,8 @@ def defines(path, name):
     """Return whether a Python or C++ file defines a name, as a class, a function, a variable or a method."""
     text = (ROOT / path).read_text()
     python = rf"^\s*(?:class|def) {name}\b|^{name}\b.*="
-    cpp = rf"^(?!\s*//).*\b(?:class|struct) {name}\b|^(?!\s*//)[^\n;=]*[\w>&*] {name}\(|^const std::[^={{]+ {name}(?: =|\{{)"
+    cpp = rf"^const std::[^={{]+ {name}(?: =|\{{)|"
+    cpp += rf"^(?!\s*//).*\b(?:class|struct) {name}\b|^(?!\s*//)[^\n;=]*[\w>&*] {name}\("
     return re.search(python if path.endswith(".py") else cpp, text, re.MULTILINE) is not None
 
 

@@ -369,9 +369,19 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     training.send_signal(sent)
     assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
-    assert message.endswith(f"resume with: {shlex.join(['vqvae', 'train', '--output', str(run), *ctx, '--resume'])}")
+    again = [str(COMMAND), "train", "--output", str(run), *ctx, "--resume"]
+    assert message.endswith(f"resume with: {shlex.join(again)}")
     epoch = int(message.split("stopped in epoch ")[1].split(";")[0])
     assert list_checkpoints(run)[-1] == epoch - 1 >= 4
+
+
+def test_resuming_where_nothing_is_saved_is_told(picture_folder, tmp_path):
+    run = tmp_path / "run"
+    data = ["--data", picture_folder, "--image-size", "8x8", "--num-embeddings", "8", "--batch-size", "16"]
+    result = run_python("train", "--output", run, *data, "--num-epoch", "1", "--resume")
+    assert result.returncode == 0
+    said = f"{run}: nothing is saved there to resume, so the training begins at epoch 0\n"
+    assert result.stdout.decode().startswith(said)
 
 
 def test_a_training_that_saved_nothing_does_not_say_how_to_go_on():

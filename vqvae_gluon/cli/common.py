@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import zlib
 from pathlib import Path
@@ -110,6 +111,7 @@ def train_and_export(
     again: List[str],
     find_export: Callable[[], Optional[Dict[str, Any]]],
     export: Callable[[], Dict[str, Any]],
+    resume: bool = False,
 ) -> Optional[Dict[str, Any]]:
     """Train to the end and export, unless both have been done already; return the manifest.
 
@@ -128,6 +130,8 @@ def train_and_export(
         return manifest
     if training.epoch:
         print_text(f"{folder}: continuing at epoch {training.epoch}")
+    elif resume:
+        print_text(f"{folder}: nothing is saved there to resume, so the training begins at epoch 0")
     try:
         training.run()
         return export()
@@ -135,6 +139,12 @@ def train_and_export(
         place = "before the export" if training.finished else f"in epoch {training.epoch}"
         hint = f"resume with: {shlex.join(again)}" if training.epoch else "nothing was saved yet"
         raise KeyboardInterrupt(f"stopped {place}; {hint}") from None
+
+
+def program() -> str:
+    """Return the word by which this program was called, for the commands in its messages."""
+    called = sys.argv[0]
+    return called if Path(called).name == "vqvae" and shutil.which("vqvae") != called else "vqvae"
 
 
 def given(options: argparse.Namespace, *names: str) -> List[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, List
 
 from ..errors import VQVAEError
-from .common import given, print_text
+from .common import given, print_text, program
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -92,4 +92,4 @@ def _run_folder(options: argparse.Namespace) -> Path:
 def _again(options: argparse.Namespace, command: List[str]) -> str:
     flags = given(options, "workers", "hosts", "servers", "port")
     resume = [] if "--resume" in command else ["--resume"]
-    return shlex.join(["vqvae", "launch", *flags, "--", *command, *resume])
+    return shlex.join([program(), "launch", *flags, "--", *command, *resume])

@@ -15,6 +15,7 @@ from .common import (
     events,
     given,
     print_text,
+    program,
     read_settings,
     train_and_export,
 )
@@ -94,10 +95,14 @@ def run(options: argparse.Namespace) -> None:
         recipe, dataset, contexts, lambda codes: to_bytes(predictor.decode(codes)), weights, workers
     )
     training = Loop(trained, run_folder / FOLDER, options.resume, told)
-    again = ["vqvae", "prior", str(options.folder), *given(options, "data", "background", "ctx"), "--resume"]
+    again = [program(), "prior", str(options.folder), *given(options, "data", "background", "ctx"), "--resume"]
     again += ["--tensorboard"] if told else []
     manifest = train_and_export(
-        training, again, partial(find_prior_export, run_folder, dataset), partial(export_prior, run_folder, dataset)
+        training,
+        again,
+        partial(find_prior_export, run_folder, dataset),
+        partial(export_prior, run_folder, dataset),
+        options.resume,
     )
     if manifest:
         _print_manifest(manifest, model.path, options.json)

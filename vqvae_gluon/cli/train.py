@@ -13,6 +13,7 @@ from .common import (
     given,
     print_manifest,
     print_text,
+    program,
     read_recipe,
     tell,
     train_and_export,
@@ -78,9 +79,11 @@ def run(options: argparse.Namespace) -> None:
         get_weights(recipe.init_from)  # report what is wrong with it before images are read
     dataset = load_dataset(**recipe.data_settings(), memory=options.memory)
     training = Training(recipe, dataset, folder, contexts, options.resume, workers, told)
-    again = ["vqvae", "train", "--output", str(folder), *given(options, "ctx"), "--resume"]
+    again = [program(), "train", "--output", str(folder), *given(options, "ctx"), "--resume"]
     again += ["--tensorboard"] if told else []
-    manifest = train_and_export(training, again, partial(find_export, folder), partial(export_run, folder))
+    manifest = train_and_export(
+        training, again, partial(find_export, folder), partial(export_run, folder), options.resume
+    )
     if manifest:
         print_manifest(manifest, folder, options.json)
 

@@ -83,6 +83,11 @@ def find_model(folder: Optional[Union[str, Path]] = None) -> ModelFolder:
             raise VQVAEError(f"{candidate}: holds several models ({names}); leave one of them there")
         if pairs:
             return ModelFolder(candidate, *pairs[0])
+    if not folder.exists():
+        raise VQVAEError(
+            f"{folder}: holds no exported model, for there is no such folder; "
+            "give that of a vqvae train run or of a model"
+        )
     raise VQVAEError(f"{folder}: holds no exported model ({ENCODER} and {DECODER}); train one with vqvae train")
 
 

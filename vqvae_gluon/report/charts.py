@@ -98,7 +98,7 @@ def draw_usage(name: str, about: str, shares: np.ndarray) -> str:
         axis.set(xlabel="codes, most used first", ylabel="% of positions", xlim=(0, len(shares)))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(True, axis="y", linewidth=0.6)
-        axis.legend(loc="upper right")
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
         return _to_svg(figure, about)
 
 

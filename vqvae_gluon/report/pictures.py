@@ -52,8 +52,8 @@ def decoded_patches(predictor: Predictor) -> Iterator[np.ndarray]:
 def map_rows(codebook: np.ndarray, shares: np.ndarray) -> Tuple[List[Dot], float]:
     """Place the rows of a codebook (K, D) on a square map of side 100; return them and the share of variance shown.
 
-    The axes are the first two principal components, in the same scale. Dots grow with ``shares`` (K,), the share of
-    each code in all uses.
+    The axes are the first two principal components, in the same scale, around the middle of the rows' range. Dots
+    grow with ``shares`` (K,), the share of each code in all uses.
     """
     rows = codebook.astype(np.float64) - codebook.mean(axis=0, dtype=np.float64)
     axes = np.linalg.svd(rows, full_matrices=False)[2][:2]
@@ -62,6 +62,7 @@ def map_rows(codebook: np.ndarray, shares: np.ndarray) -> Tuple[List[Dot], float
     places[:, : len(axes)] = rows @ axes.T
     variance = np.square(rows).sum()
     shown = float(np.square(places).sum() / variance) if variance else 1.0
+    places -= (places.min(axis=0) + places.max(axis=0)) / 2
     places *= (_MAP / 2 - _MOST) / max(np.abs(places).max(), 1e-12)
     sizes = _LEAST + (_MOST - _LEAST) * np.sqrt(shares / max(shares.max(), 1e-12))
     radii = np.where(shares > 0, sizes, _UNUSED) * min(1.0, 64 / len(rows)) ** 0.25

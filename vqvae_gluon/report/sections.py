@@ -1,7 +1,7 @@
 """The parts of a report, and what each of them shows of a run."""
 import math
 import shlex
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..deploy.sampler import Sampler
 from ..evaluation.splits import Measured
 from .charts import draw_histogram, draw_usage
 from .hints import prior_hints
-from .pictures import decoded_patches, difference, map_rows, png_uri
+from .pictures import Dot, decoded_patches, difference, map_rows, png_uri
 from .run import Run
 from .tables import (
     Table,
@@ -95,6 +95,12 @@ def reconstructions(subject: Subject, count: int) -> Dict[str, List[Figure]]:
     return {name: _reconstructed(subject, chosen) for name, chosen in (("best", best), ("worst", worst))}
 
 
+def _drawn(entry: Tuple[int, Dot, int]) -> Tuple[bool, float]:
+    """Return the place of (code, dot, count) in the order of drawing: unused codes, large dots, small ones."""
+    _, dot, count = entry
+    return count > 0, -dot.radius
+
+
 def _reconstructed(subject: Subject, chosen: np.ndarray) -> List[Figure]:
     originals = subject.measured.split.images[chosen]
     made = to_bytes(subject.predictor.reconstruct(to_unit(originals)))
@@ -126,7 +132,7 @@ def codebook_of(subject: Subject) -> Dict[str, Any]:
     return {
         "colours": code_colours(predictor.codebook),
         "usage": draw_usage("usage", about, shares),
-        "dots": sorted(zip(range(len(dots)), dots, counts.tolist()), key=lambda it: -it[1].radius),  # small dots on top
+        "dots": sorted(zip(range(len(dots)), dots, counts.tolist()), key=_drawn),
         "frame": f"0 {top - 1:.2f} 100 {bottom - top + 2:.2f}",
         "shown": f"{100 * shown:.0f} %",
         "first": codes[:_PATCHES],

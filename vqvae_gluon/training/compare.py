@@ -156,7 +156,7 @@ class Clock:
         """Return 'about N min left'; for models without a finished epoch, the mean of the others is used."""
         known = {label: statistics.mean(seconds) for label, seconds in self._seconds.items() if seconds}
         if not known:
-            return "time left unknown as yet"
+            return "time left unknown"
         mean = statistics.mean(known.values())
         seconds = sum(count * known.get(label, mean) for label, count in self._left.items())
         return f"about {seconds / 60:.0f} min left"

@@ -144,6 +144,11 @@ inline ModelFiles find_model(const std::filesystem::path& folder) {
     ModelFiles files(candidate);
     if (!files.encoder().empty()) return files;
   }
+  std::error_code fault;
+  if (!std::filesystem::exists(folder, fault) && !fault) {
+    throw Error(folder.string() +
+                ": holds no exported model, for there is no such folder; give that of a vqvae train run or of a model");
+  }
   throw Error(folder.string() +
               ": holds no exported model (vqvae.Encoder and vqvae.Decoder); train one with vqvae train");
 }

@@ -15,8 +15,9 @@ from vqvae_gluon import Predictor, Sampler, load_dataset
 from vqvae_gluon.evaluation.splits import evaluate_model
 from vqvae_gluon.report.charts import Curve, draw_curves
 from vqvae_gluon.report.hints import find_hints, prior_hints
-from vqvae_gluon.report.pictures import decoded_patches, map_rows, png_uri
+from vqvae_gluon.report.pictures import Dot, decoded_patches, map_rows, png_uri
 from vqvae_gluon.report.run import read_run
+from vqvae_gluon.report.sections import _drawn
 
 VOID = ("meta", "link", "img", "br")
 
@@ -391,6 +392,12 @@ def test_the_map_keeps_distances_of_rows_in_a_plane():
     assert np.corrcoef(between, on_map)[0, 1] == pytest.approx(1)
     assert np.ptp(places[:, 0]) > np.ptp(places[:, 1])
     assert (np.diff([dot.radius for dot in dots]) > 0).all()
+    assert places.min(axis=0) + places.max(axis=0) == pytest.approx([100, 100])
+
+
+def test_unused_codes_are_below_the_others_on_the_map_and_large_dots_below_small_ones():
+    entries = [(0, Dot(1, 1, 2.0), 3), (1, Dot(1, 1, 0.7), 0), (2, Dot(1, 1, 4.0), 9)]
+    assert [code for code, _, _ in sorted(entries, key=_drawn)] == [1, 2, 0]
 
 
 @pytest.mark.parametrize("rows", [np.ones((1, 4), np.float32), np.ones((3, 1), np.float32)], ids=["one row", "alike"])

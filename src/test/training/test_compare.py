@@ -171,7 +171,7 @@ def test_data_without_classes_have_no_table_of_them(recipes, small_dataset, tmp_
 
 def test_clock_counts_the_epochs_of_each_model():
     clock = Clock(2, {"slow": 3, "fast": 3})
-    assert clock.left() == "time left unknown as yet"
+    assert clock.left() == "time left unknown"
     clock.add("slow", 120)
     assert clock.left() == "about 22 min left"  # eleven epochs, all assumed to be slow
     clock.add("fast", 60)
