@@ -516,10 +516,11 @@ def test_a_stopped_prior_says_how_to_go_on_and_comes_to_the_same_files(prior_run
     assert training.wait(60) == 130
     message = training.stderr.read().decode().splitlines()[-1]
     epoch = list_checkpoints(runs[0] / "prior")[-1] + 1
-    go_on = f"vqvae prior '{runs[0]}' --data '{tmp_path / 'my data'}' --background white --ctx 'cpu(0)'"
+    called = shlex.quote(str(COMMAND))
+    go_on = f"{called} prior '{runs[0]}' --data '{tmp_path / 'my data'}' --background white --ctx 'cpu(0)'"
     assert message == f"vqvae: stopped in epoch {epoch}; resume with: {go_on} --resume"
     assert not (runs[0] / PRIOR).exists()
-    for command in (shlex.split(message.split("resume with: vqvae ")[1]), text_of(["prior", runs[1], *words])):
+    for command in (shlex.split(message.split("resume with: ")[1])[1:], text_of(["prior", runs[1], *words])):
         assert end_of(command) == (0, "")
     assert {PRIOR, "prior/metrics.csv"} <= set(contents(runs[0]))
     assert contents(runs[0]) == contents(runs[1])

@@ -20,6 +20,9 @@ from vqvae_gluon.training.checkpoint import checkpoint_path, list_checkpoints, l
 
 SMALL = ["--image-size", "8x8", "--num-embeddings", "8", "--embedding-dim", "4", "--batch-size", "8", "--pictures", "1"]
 
+# In a message: the command to resume with.
+CALLED = shlex.quote(str(COMMAND))
+
 
 def free_port():
     with socket.socket() as probe:
@@ -129,7 +132,7 @@ def test_a_death_ends_all_and_names_who_died(launched, tmp_path, who, number, me
     status, error = ended(launch)
     print(f"{who} {number.name}: ended after {time.monotonic() - killed:.1f} s")
     assert status == 2
-    go_on = f"resume with: vqvae launch --workers 2 --port {launch.port} -- train "
+    go_on = f"resume with: {CALLED} launch --workers 2 --port {launch.port} -- train "
     assert error.startswith(f"vqvae: error: {message}; {go_on}")
     assert error.endswith(f" --output {tmp_path / 'run'} --resume\n")
     assert_nothing_is_left(launch.port)
@@ -159,7 +162,7 @@ def test_a_launch_that_is_stopped_saves_and_says_how_to_go_on(launched, tmp_path
     status, error = ended(launch)
     assert status == 130
     epoch = list_checkpoints(tmp_path / "run")[-1] + 1
-    go_on = f"resume with: vqvae launch --workers 2 --port {launch.port} -- train "
+    go_on = f"resume with: {CALLED} launch --workers 2 --port {launch.port} -- train "
     assert error.startswith(f"vqvae: stopped in epoch {epoch}; {go_on}")
     assert_nothing_is_left(launch.port)
 
@@ -232,7 +235,7 @@ def test_hosts_are_reached_by_ssh_and_watched_there(launched, stub_ssh, tmp_path
     status, error = ended(launch)
     assert status == 2
     fault = "worker 1 on me@beta was killed by SIGKILL"
-    assert error.startswith(f"vqvae: error: {fault}; resume with: vqvae launch --workers 2 ")
+    assert error.startswith(f"vqvae: error: {fault}; resume with: {CALLED} launch --workers 2 ")
     assert f" --hosts {hosts} " in error
     assert_nothing_is_left(launch.port)
 
