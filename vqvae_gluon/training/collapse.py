@@ -12,15 +12,16 @@ def explain_collapse(row: Dict[str, float], vectors: int, recipe: Recipe) -> str
 
     ``row`` has an epoch's metrics, and the validation images have ``vectors`` vectors in all. The codebook has
     collapsed if they use less than a third of the usable codes: of all rows or, if there are fewer vectors, of as many.
-    A few images may need no more, so the perplexity of the training images must be below a third of the rows as well.
+    The training images are not asked: their codes are counted while the epoch changes the codebook, so those that it
+    loses on the way count as used.
     """
     known = recipe.num_embeddings
     codes_used, perplexity = row["validation_codes_used"], row["validation_perplexity"]
-    if codes_used >= min(known, vectors) / _COLLAPSED or row["train_perplexity"] >= known / _COLLAPSED:
+    if codes_used >= min(known, vectors) / _COLLAPSED:
         return ""
     cause = f"the encoder outruns its codebook: try a higher --beta than {recipe.beta:g}"
     if recipe.reduction == "sum":
-        cause = "the loss sums the errors of an image, next to which its beta is nothing: try --recipe ema"
+        cause = f"the loss sums the errors of an image, so a beta of {recipe.beta:g} hardly counts: try --recipe ema"
     elif perplexity < _ALL_ALIKE:
         rate = recipe.highest_learning_rate
         cause = f"all outputs of the encoder are alike: try a lower --learning-rate than {rate:g}"
