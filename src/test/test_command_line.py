@@ -327,6 +327,15 @@ def test_help_on_a_full_disk_is_an_error_and_standard_output_a_file(run, exporte
 
 
 @BOTH
+def test_a_model_folder_that_is_not_there_is_told(run, tmp_path):
+    for folder, said in ((tmp_path / "none", "for there is no such folder; give"), (tmp_path, "train one with")):
+        result = run("encode", DIGITS[0], "--model", folder)
+        error = result.stderr.decode()
+        assert result.returncode == 2 and error.startswith(f"vqvae: error: {folder}: holds no exported model")
+        assert said in error and error.count("\n") == 1
+
+
+@BOTH
 def test_names_cannot_break_the_line_of_an_error(run, exported):
     result = run("encode", "a\nb\x1b[2J.png", "--model", exported)
     assert result.returncode == 2 and result.stderr == b"vqvae: error: a\\x0ab\\x1b[2J.png: no such file\n"
