@@ -16,7 +16,7 @@ import pytest
 from conftest import BOTH, BOTH_PROGRAMS, COMMAND, DIGITS, PROGRAM, ROOT, random_images, run_cpp, run_python
 from vqvae_gluon import write_png
 from vqvae_gluon.cli import _parser
-from vqvae_gluon.cli.common import train_and_export
+from vqvae_gluon.cli.common import program, train_and_export
 from vqvae_gluon.training.checkpoint import list_checkpoints
 from vqvae_gluon.workers import ALONE
 
@@ -383,6 +383,17 @@ def test_stopped_training_keeps_its_last_epoch_and_says_how_to_go_on(picture_fol
     assert message.endswith(f"resume with: {shlex.join(again)}")
     epoch = int(message.split("stopped in epoch ")[1].split(";")[0])
     assert list_checkpoints(run)[-1] == epoch - 1 >= 4
+
+
+def test_a_message_names_the_program_as_it_was_called(monkeypatch):
+    called = str(COMMAND)
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == called
+    monkeypatch.setenv("PATH", str(COMMAND.parent))
+    assert program() == "vqvae"
+    monkeypatch.setattr(sys, "argv", ["vqvae_gluon/__main__.py"])
+    assert program() == "vqvae"
 
 
 def test_resuming_where_nothing_is_saved_is_told(picture_folder, tmp_path):
