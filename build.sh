@@ -24,9 +24,7 @@ if [ -f "$run/recipe.json" ] && ! .venv/bin/vqvae train --recipe "$recipe" --pri
   mv "$run" "$run.old"
 fi
 say "training: recipe $recipe into $run"
-again=()
-[ ! -e "$run" ] || again=(--resume)
-.venv/bin/vqvae train --recipe "$recipe" --output "$run" "${again[@]}"
+.venv/bin/vqvae train --recipe "$recipe" --output "$run" --resume
 
 picture=$run/reconstructions.png
 if [ "$picture" -nt "$run/manifest.json" ] && [ "$picture" -nt cpp/build/vqvae ]; then
